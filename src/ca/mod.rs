@@ -27,9 +27,10 @@ mod not_found;
 
 pub use acme::error::AcmeError;
 pub use acme::{
-    AcmeDenial, AcmeDone, AcmeRequest, MOST_NAMES, NewAccount, Ordering, Revoker, WhichAccount,
-    accounts_to_end, cancel as cancel_accounts, carry_out, demand_grantable, grant as grant_account,
-    open_account, open_accounts_of, secret_path as acme_secret_path,
+    AcmeDenial, AcmeDone, AcmeRequest, Answer as AcmeAnswer, MOST_NAMES, NewAccount, Ordering, Revoker,
+    WhichAccount, accounts_to_end, cancel as cancel_accounts, certify_ordered, change as change_account,
+    demand_grantable, forget as forget_account, grant as grant_account, open_account, open_accounts_of,
+    secret_path as acme_secret_path,
 };
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};
@@ -91,7 +92,7 @@ pub use servers::authority::{
     found_servers, install_servers, open_servers, published_servers_ca, servers_chain, servers_key,
     servers_request,
 };
-pub use servers::certificates::{Delivered, certify, revoke_server, write_request};
+pub use servers::certificates::{Delivered, certify, raises, revoke_server, write_request};
 pub use servers::error::ServersError;
 pub use servers::keys::{CertifiedKey, NewKey, key_path, open_key};
 pub use servers::serving::{newest_certificate, serving_certificate};

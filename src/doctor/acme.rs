@@ -5,6 +5,7 @@ use super::{Finding, Severity};
 use crate::ca::{self, Session};
 use crate::home::private;
 use crate::key::Secret;
+use crate::model::AcmeAccount;
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     let accounts = match session.store.acme_accounts() {
@@ -14,6 +15,21 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             return;
         }
     };
+    let left = |account: &&AcmeAccount| {
+        account.ended.is_some() && ca::acme_secret_path(&session.desk.home, account.grant.account).exists()
+    };
+    findings.extend(accounts.iter().filter(left).map(|account| {
+        let path = ca::acme_secret_path(&session.desk.home, account.grant.account);
+        Finding::new(
+            "acme-secret",
+            Severity::Warning,
+            format!(
+                "the secret of an account that has ended is still there: {}",
+                path.display()
+            ),
+            "remove the file: with it, an older ledger would bring the account back",
+        )
+    }));
     let open = accounts.iter().filter(|account| account.ended.is_none());
     findings.extend(open.filter_map(|account| {
         let id = account.grant.account;

@@ -197,6 +197,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     handouts(&session, now, findings);
     servers::examine(&session, now, findings);
     hmac::examine(&session, now, findings);
+    hmac::examine_profiles(&session, findings);
     acme::examine(&session, findings);
     enrollment::examine(&desk.home, store, now, findings);
     timer::examine(&session, now, findings);

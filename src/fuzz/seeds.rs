@@ -296,7 +296,10 @@ impl Company {
                 },
             },
             Fact::AcmeDeactivated { account },
-            Fact::AcmeCancelled { account },
+            Fact::AcmeCancelled {
+                account,
+                gives_up_key: true,
+            },
             Fact::PinsSigned {
                 number: 5,
                 expires: now() + Span::days(365),

@@ -95,7 +95,7 @@ pub fn account_of(fact: &Fact) -> Option<AccountId> {
         return Some(grant.account);
     }
     if let Fact::AcmeBound { account, .. }
-    | Fact::AcmeCancelled { account }
+    | Fact::AcmeCancelled { account, .. }
     | Fact::AcmeDeactivated { account } = fact
     {
         return Some(*account);
@@ -114,9 +114,14 @@ pub struct AcmeAccount {
     pub grant: AcmeGrant,
     /// The time of the grant.
     pub granted: Time,
+    /// The number of its event.
+    pub granted_seq: u64,
     /// The key of the client, once one is bound.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<BoundKey>,
+    /// Whether the key of its client was given up with it, because somebody else may have it.
+    #[serde(default)]
+    pub given_up: bool,
     /// The time since which nothing can be ordered, where an operator cancelled it or its client gave it up.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<Time>,
@@ -146,7 +151,9 @@ impl AcmeAccount {
             return (!grant.names.is_empty()).then(|| Self {
                 grant: grant.clone(),
                 granted: event.time,
+                granted_seq: event.seq,
                 key: None,
+                given_up: false,
                 ended: None,
                 certificates: Vec::new(),
             });
@@ -155,6 +162,9 @@ impl AcmeAccount {
             && key.number == known.next_number()
         {
             known.key = Some(key.clone());
+        }
+        if let Fact::AcmeCancelled { gives_up_key, .. } = &event.fact {
+            known.given_up |= gives_up_key;
         }
         if let Fact::AcmeCancelled { .. } | Fact::AcmeDeactivated { .. } = &event.fact {
             known.ended.get_or_insert(event.time);

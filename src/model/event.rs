@@ -230,6 +230,9 @@ pub enum Fact {
     AcmeCancelled {
         /// The account.
         account: AccountId,
+        /// Whether the key of its client is given up with it, because somebody else may have it.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        gives_up_key: bool,
     },
     /// The client of an account gave it up.
     AcmeDeactivated {

@@ -51,6 +51,12 @@ impl Reason {
         }
     }
 
+    /// Whether the key of a server's certificate that is revoked so is certified for nobody any more. `lost` is
+    /// said of devices, and was once of servers by whoever gave no reason.
+    pub fn gives_up_key(self) -> bool {
+        matches!(self, Self::Compromised | Self::Stolen)
+    }
+
     /// The CRLReason of a CRL entry (RFC 5280 §5.3.1); `unspecified` should be absent there, and is.
     pub fn crl_reason(self) -> Option<u8> {
         match self {

@@ -37,9 +37,9 @@ pub struct Server {
     /// is kept, because apps may hold the server to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<(Time, OldPin)>,
-    /// The time of its last removal, also where it was taken in again since.
+    /// The number of the event that removed it last, also where it was taken in again since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_removed: Option<Time>,
+    pub last_removed: Option<u64>,
 }
 
 /// A key of a server.

@@ -5,6 +5,7 @@
 mod acme;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -68,8 +69,20 @@ enum Waiting {
     /// What a server asks for by ACME.
     Acme(AskedAcme, oneshot::Sender<AcmeAnswer>),
     /// Nothing: a door has refused somebody, and that is to be told.
-    Refused(Box<Outcome>),
+    Refused(Box<Outcome>, Told),
 }
+
+/// A refusal that waits to be told; it makes room for another one when it is dropped.
+struct Told(Arc<AtomicUsize>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many refusals of doors wait to be told at most: they take no place from whoever waits for an answer.
+const REFUSALS: usize = 64;
 
 /// What a server asks for by ACME.
 pub struct AskedAcme {
@@ -108,6 +121,8 @@ pub struct Clerk {
 pub struct Counter {
     sender: SyncSender<Waiting>,
     monitor: Arc<Monitor>,
+    /// The refusals that wait to be told.
+    refusals: Arc<AtomicUsize>,
 }
 
 impl Counter {
@@ -131,7 +146,10 @@ impl Counter {
 
     /// Has it told that a door has refused somebody. Where the clerk has too much to do that is not told.
     pub fn tell(&self, refused: Outcome) {
-        let _ = self.sender.try_send(Waiting::Refused(Box::new(refused)));
+        let told = Told(self.refusals.clone());
+        if self.refusals.fetch_add(1, Ordering::Relaxed) < REFUSALS {
+            let _ = self.sender.try_send(Waiting::Refused(Box::new(refused), told));
+        }
     }
 
     async fn ask<T, D>(
@@ -195,7 +213,11 @@ impl Clerk {
             .map_err(ServeError::Runtime)?;
         Ok(Self {
             thread,
-            counter: Counter { sender, monitor },
+            counter: Counter {
+                sender,
+                monitor,
+                refusals: Arc::default(),
+            },
             own_tls,
             gone: Some(gone),
         })
@@ -312,7 +334,7 @@ impl Work {
                     let _ = way.send(answer);
                 }
                 Waiting::Acme(asked, way) => orders.push((asked, way)),
-                Waiting::Refused(outcome) => {
+                Waiting::Refused(outcome, _told) => {
                     self.monitor.metrics.count(Counted::Attempt(outcome.event));
                     self.aftermath.happened(*outcome);
                 }

@@ -34,7 +34,16 @@ impl Store {
     /// # Errors
     /// A damaged index.
     pub fn good_of_account(&self, account: AccountId, now: Time) -> Result<Vec<Serial>, StoreError> {
-        self.index.good_of_account(account, now)
+        let mut good = Vec::new();
+        for (serial, end) in self.index.ordered_of(account)? {
+            let revoked = self
+                .certified(&serial)?
+                .is_some_and(|(_, revoked)| revoked.is_some());
+            if now <= end && !revoked {
+                good.push(serial);
+            }
+        }
+        Ok(good)
     }
 
     /// The host that a key was certified for by the servers' CA, and whether it was given up because somebody
@@ -52,5 +61,14 @@ impl Store {
     /// A damaged index.
     pub fn account_of_key(&self, pin: Pin) -> Result<Option<AccountId>, StoreError> {
         self.index.account_of_key(pin)
+    }
+
+    /// Every certificate that an ACME account has ordered, whatever has become of it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn ordered_of(&self, account: AccountId) -> Result<Vec<Serial>, StoreError> {
+        let ordered = self.index.ordered_of(account)?;
+        Ok(ordered.into_iter().map(|(serial, _)| serial).collect())
     }
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use super::session::Session;
 use super::{CaError, NotFound};
+use crate::ca::servers::certificates::raises;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::key::{AcmeSecret, Passphrase, os_rng};
@@ -22,7 +23,7 @@ use crate::store::Store;
 use error::AcmeError;
 use rand_core::{CryptoRng, Rng};
 
-pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Ordering, Revoker, carry_out};
+pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Answer, Ordering, Revoker, certify_ordered, change};
 
 /// The six bits that base64url writes as a hyphen (RFC 4648 §5).
 const HYPHEN: u8 = 62;
@@ -215,28 +216,35 @@ pub fn cancel(
     let mut revoked = Vec::new();
     for account in accounts {
         let id = account.grant.account;
-        facts.push(Fact::AcmeCancelled { account: id });
+        facts.push(Fact::AcmeCancelled {
+            account: id,
+            gives_up_key: revoke.is_some_and(Reason::gives_up_key),
+        });
         let Some(reason) = revoke else { continue };
-        for serial in session.store.good_of_account(id, session.now)? {
-            let host = session.store.certified(&serial)?.map(|(host, _)| host);
-            facts.push(Fact::ServerRevoked {
-                serial,
-                host,
-                reason,
-                since: None,
-            });
-            revoked.push(serial);
+        let good = session.store.good_of_account(id, session.now)?;
+        for serial in session.store.ordered_of(id)? {
+            let Some((host, before)) = session.store.certified(&serial)? else {
+                continue;
+            };
+            // Also of what has ended, or was revoked for less, the key is given up.
+            let is_raised = raises(before.map_or(Reason::Unspecified, |before| before.reason), reason);
+            if good.contains(&serial) || is_raised {
+                facts.push(Fact::ServerRevoked {
+                    serial,
+                    host: Some(host),
+                    reason,
+                    since: before.map(|before| before.at),
+                });
+            }
         }
+        revoked.extend(good);
     }
     session.commit(facts)?;
-    for account in accounts {
-        forget(&session.desk.home, account.grant.account)?;
-    }
     Ok(revoked)
 }
 
 /// Removes the secret of an account that has ended: without it no event brings the account back.
-pub(super) fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
+pub fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
     let path = secret_path(home, account);
     match std::fs::remove_file(&path) {
         Ok(()) => {}

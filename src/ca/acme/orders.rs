@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::forget;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::servers::authority::record_servers;
-use crate::ca::servers::certificates::revoke_server;
+use crate::ca::servers::certificates::{raises, revoke_server};
 use crate::ca::servers::demand_active;
 use crate::ca::session::Session;
 use crate::ca::{CaError, UnfitKey};
@@ -110,31 +110,61 @@ pub enum AcmeDenial {
     NotOrdered,
 }
 
-type Answer = Result<AcmeDone, AcmeDenial>;
+/// The answer to a request.
+pub type Answer = Result<AcmeDone, AcmeDenial>;
 
-/// Decides about what clients ask for, and carries out what can be: what changes accounts first, one by one,
-/// and then the certificates, all of them in one batch. Answers in the order of the requests.
+/// Carries out what changes an account, or takes a certificate back, where that can be. It is recorded by
+/// itself: what is asked for beside it is not to undo it.
 ///
 /// # Errors
-/// Where nothing more could be recorded.
-pub fn carry_out(
+/// Where it could not be recorded, or a certificate is ordered.
+pub fn change(session: &mut Session<'_>, request: &AcmeRequest) -> Result<Answer, CaError> {
+    let facts = match request {
+        AcmeRequest::Certify(_) => return Ok(Err(AcmeDenial::NotOrdered)),
+        AcmeRequest::Bind(grant, key) => bind(session, grant, key)?,
+        AcmeRequest::ChangeKey(grant, key, next) => match account(session, grant, key)? {
+            Ok(_) => bound_to(session, grant.account, next)?,
+            Err(denial) => Err(denial),
+        },
+        AcmeRequest::Deactivate(grant, key) => account(session, grant, key)?.map(|_| {
+            vec![Fact::AcmeDeactivated {
+                account: grant.account,
+            }]
+        }),
+        AcmeRequest::Revoke(revoker, serial, reason) => return revoke(session, revoker, *serial, *reason),
+    };
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(denial) => return Ok(Err(denial)),
+    };
+    session.commit(facts)?;
+    if let AcmeRequest::Deactivate(grant, _) = request {
+        // The account has ended all the same; `pki doctor` names a secret that was left.
+        let _ = forget(&session.desk.home, grant.account);
+    }
+    Ok(Ok(AcmeDone::Recorded))
+}
+
+/// Decides about orders, and certifies those that can be, in one batch. Answers in their order.
+///
+/// # Errors
+/// Where nothing could be signed or recorded.
+pub fn certify_ordered(
     session: &mut Session<'_>,
     servers: &Servers,
-    requests: &[AcmeRequest],
+    orders: &[&Ordering],
 ) -> Result<Vec<Answer>, CaError> {
     demand_threads().map_err(CaError::NoThreads)?;
     let mut answers: Vec<Option<Answer>> = Vec::new();
     let mut drafts = Vec::new();
-    for request in requests {
-        answers.push(change(session, request)?);
-    }
-    for (place, request) in requests.iter().enumerate() {
-        if let AcmeRequest::Certify(ordering) = request {
-            match draft(session, servers, ordering)? {
-                Ok(draft) => drafts.push((place, draft, ordering)),
-                Err(denial) => answers[place] = Some(Err(denial)),
+    for (place, ordering) in orders.iter().enumerate() {
+        answers.push(match draft(session, servers, ordering)? {
+            Ok(draft) => {
+                drafts.push((place, draft, ordering));
+                None
             }
-        }
+            Err(denial) => Some(Err(denial)),
+        });
     }
     if !drafts.is_empty() {
         record_servers(session, servers.chain())?;
@@ -151,38 +181,6 @@ pub fn carry_out(
         }
     }
     Ok(answers.into_iter().flatten().collect())
-}
-
-/// Carries out what changes an account, or takes a certificate back; none where a certificate is ordered.
-fn change(session: &mut Session<'_>, request: &AcmeRequest) -> Result<Option<Answer>, CaError> {
-    let facts = match request {
-        AcmeRequest::Certify(_) => return Ok(None),
-        AcmeRequest::Bind(grant, key) => match bind(session, grant, key)? {
-            Ok(facts) => facts,
-            Err(denial) => return Ok(Some(Err(denial))),
-        },
-        AcmeRequest::ChangeKey(grant, key, next) => match account(session, grant, key)? {
-            Ok(_) => match bound_to(session, grant.account, next)? {
-                Ok(facts) => facts,
-                Err(denial) => return Ok(Some(Err(denial))),
-            },
-            Err(denial) => return Ok(Some(Err(denial))),
-        },
-        AcmeRequest::Deactivate(grant, key) => match account(session, grant, key)? {
-            Ok(_) => vec![Fact::AcmeDeactivated {
-                account: grant.account,
-            }],
-            Err(denial) => return Ok(Some(Err(denial))),
-        },
-        AcmeRequest::Revoke(revoker, serial, reason) => {
-            return revoke(session, revoker, *serial, *reason).map(Some);
-        }
-    };
-    session.commit(facts)?;
-    if let AcmeRequest::Deactivate(grant, _) = request {
-        forget(&session.desk.home, grant.account)?;
-    }
-    Ok(Some(Ok(AcmeDone::Recorded)))
 }
 
 /// What binds a key to an account: nothing where it is bound already.
@@ -212,6 +210,13 @@ fn bound_to(
 ) -> Result<Result<Vec<Fact>, AcmeDenial>, CaError> {
     if let Some(other) = holder_of(session, key)? {
         return Ok(Err(AcmeDenial::KeyInUse(other)));
+    }
+    let accounts = session.store.acme_accounts()?;
+    let is_given_up = |account: &AcmeAccount| {
+        account.given_up && account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk)
+    };
+    if accounts.iter().any(is_given_up) {
+        return Ok(Err(AcmeDenial::UnfitAccountKey));
     }
     let parsed = Jwk::parse(&key.jwk).ok();
     if let Some(public) = parsed.as_ref().and_then(Jwk::public_key) {
@@ -260,6 +265,9 @@ fn draft(
         Ok(known) => known,
         Err(denial) => return Ok(Err(denial)),
     };
+    let Some((first, others)) = ordering.names.split_first() else {
+        return Ok(Err(AcmeDenial::Ended(known.host().clone())));
+    };
     let pin = Pin(ordering.public_key.spki_sha256());
     let registered = session.store.known_servers()?;
     for name in &ordering.names {
@@ -267,7 +275,7 @@ fn draft(
             return Ok(Err(AcmeDenial::NotGranted(name.clone())));
         }
         let own = registered.iter().find(|server| server.host == *name);
-        if own.is_some_and(|server| server.last_removed.is_some_and(|at| at >= known.granted)) {
+        if own.is_some_and(|server| server.last_removed.is_some_and(|at| at > known.granted_seq)) {
             return Ok(Err(AcmeDenial::Removed(name.clone())));
         }
         match holds(&registered, name).map(|server| demand_active(server, pin)) {
@@ -280,22 +288,14 @@ fn draft(
     }
     // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server,
     // which was looked at.
-    match demand_free_key(
-        &session.store,
-        &session.desk.home,
-        pin,
-        KeyOf::Server(known.host()),
-    ) {
+    match demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(first)) {
         Ok(()) => {}
         Err(CaError::UnfitKey(UnfitKey::OfAccount(_))) => return Ok(Err(AcmeDenial::AccountKey)),
         Err(why @ CaError::UnfitKey(_)) => return Ok(Err(AcmeDenial::Refused(why))),
         Err(why) => return Err(why),
     }
-    let Some((host, others)) = ordering.names.split_first() else {
-        return Ok(Err(AcmeDenial::Ended(known.host().clone())));
-    };
     let issuer = servers.chain().issuer();
-    let draft = ServerDraft::of_several(host, others, known.grant.days, issuer, session.now);
+    let draft = ServerDraft::of_several(first, others, known.grant.days, issuer, session.now);
     Ok(draft.map_err(|why| AcmeDenial::Refused(why.into())))
 }
 
@@ -331,8 +331,8 @@ fn revoke(
     }
     match session.store.certified(&serial)? {
         None => Ok(Err(AcmeDenial::NotOrdered)),
-        Some((_, Some(_))) => Ok(Err(AcmeDenial::AlreadyRevoked)),
-        Some((_, None)) => {
+        Some((_, Some(before))) if !raises(before.reason, reason) => Ok(Err(AcmeDenial::AlreadyRevoked)),
+        Some(_) => {
             revoke_server(session, serial, reason)?;
             Ok(Ok(AcmeDone::Recorded))
         }

@@ -117,6 +117,12 @@ fn is_of(there: &[u8], host: &Host) -> bool {
     ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
 }
 
+/// Whether a certificate that was revoked for one reason is to be revoked for another as well: its key was not
+/// given up, and is now.
+pub fn raises(before: Reason, now: Reason) -> bool {
+    now.gives_up_key() && !before.gives_up_key()
+}
+
 /// Revokes a server's certificate, unless that was done before.
 ///
 /// # Errors
@@ -124,13 +130,13 @@ fn is_of(there: &[u8], host: &Host) -> bool {
 pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), CaError> {
     let known = session.store.certified(&serial)?;
     let (host, revocation) = known.ok_or(NotFound::Certificate(serial))?;
-    if revocation.is_some() {
+    if revocation.is_some_and(|before| !raises(before.reason, reason)) {
         return Ok(());
     }
     session.commit(vec![Fact::ServerRevoked {
         serial,
         host: Some(host),
         reason,
-        since: None,
+        since: revocation.map(|before| before.at),
     }])
 }

@@ -370,7 +370,7 @@ fn line(event: &Event) -> String {
         Fact::AcmeBound { account, .. } => {
             format!("acme         account {account} has the key of its client")
         }
-        Fact::AcmeCancelled { account } => format!("acme         account {account} cancelled"),
+        Fact::AcmeCancelled { account, .. } => format!("acme         account {account} cancelled"),
         Fact::AcmeDeactivated { account } => format!("acme         account {account} given up by its client"),
         Fact::InviteCreated(created) => {
             let invite = &created.invite;

@@ -194,7 +194,10 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     ca::demand_new_file(out, None, &desk.home)?;
     // An open index keeps others out while somebody types.
     drop(store);
-    let address = args.device.map(|device| context.to_issue(&desk.home, &device));
+    let device = args.device.as_ref();
+    let address = device
+        .map(|device| context.existing(&desk.home, device))
+        .transpose()?;
     let passphrase = args.issuing.passphrase(&desk.home, &context.ui)?;
     let opened = opened(&desk.home, known, address.as_ref(), &passphrase)?;
     let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;

@@ -12,7 +12,7 @@ use crate::ca::{
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Form, Platform, Record, Status, Time, counted};
+use crate::model::{Address, Form, Host, Platform, Record, Status, Time, counted};
 use crate::store::Store;
 
 use crate::cli::clock::clock_policy;
@@ -115,11 +115,20 @@ pub fn one(
         let store = context.read(&desk.home)?;
         let mut considered = consider(&desk.home, &store)?;
         let plan = ca::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
+        let hosts = considered.request.profile.hmac().to_vec();
+        for host in &hosts {
+            ca::hmac_host(&store, host)?;
+        }
         considered.tell(true, ui)?;
         OutputDir::try_out(&args.out, &desk.home)?;
         passphrases.try_out(&desk.home, &args.out, !plan.lost().is_empty())?;
         args.issuing.try_out(&desk.home, ui);
-        return tell_plan(&plan, context);
+        // Whoever made its key is given a certificate alone.
+        let handed_out = match key {
+            KeyMade::Here => hosts,
+            KeyMade::Elsewhere => Vec::new(),
+        };
+        return tell_plan(&plan, &handed_out, context);
     }
     let is_typed = args.issuing.is_typed(&desk.home);
     let is_chosen = matches!(passphrases, PassphraseDelivery::Chosen(_));
@@ -278,7 +287,7 @@ pub fn publish(
     context.publish_change(session, issuing)
 }
 
-fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
+fn tell_plan(plan: &ca::Plan, handed_out: &[Host], context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let draft = plan.draft();
     ui.say(format!(
@@ -294,6 +303,9 @@ fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     draft.remarks().iter().for_each(|remark| ui.more(remark));
+    for host in handed_out {
+        ui.more(format!("would write its shared key for {host} beside the bundle"));
+    }
     plan.lost()
         .iter()
         .for_each(|lost| ui.more(format!("would revoke {}: its bundle was lost", lost.serial)));

@@ -41,9 +41,9 @@ pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
     #[arg(value_name = "ADDRESS|SERIAL", value_hint = clap::ValueHint::Other)]
     whom: Named,
-    /// Why
-    #[arg(long, default_value = "lost", value_parser = Words::new(&Reason::ALL, Reason::word))]
-    reason: Reason,
+    /// Why [default: lost; of a server's certificate unspecified]
+    #[arg(long, value_parser = Words::new(&Reason::ALL, Reason::word))]
+    reason: Option<Reason>,
     /// The serial number once more, for a certificate that the ledger does not know
     #[arg(long, value_name = "SERIAL")]
     confirm: Option<Serial>,
@@ -130,7 +130,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let (whom, store) = meant(&args.whom, context, &desk)?;
     context.tell_reader(&store)?;
-    let outlook = outlook(&whom, &store)?;
+    let outlook = outlook(&whom, args.of_server(), &store)?;
     // An open index keeps others out while somebody types.
     drop(store);
     let found = match outlook {
@@ -142,7 +142,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             return of_server::revoke(args, context, &desk, serial, host, since);
         }
     };
-    let reason = args.reason;
+    let reason = args.of_device();
     if found.accepted > 0 {
         let question = format!("Revoke {} ({reason})?", found.label);
         match args.common.dry_run {
@@ -159,6 +159,19 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &found,
         |session| ca::revoke(session, &whom, reason),
     )
+}
+
+impl Args {
+    /// The reason for which a device, or a certificate of one, is revoked.
+    fn of_device(&self) -> Reason {
+        self.reason.unwrap_or(Reason::Lost)
+    }
+
+    /// The reason for which a server's certificate is. Nobody loses a server, and its key stays in use unless
+    /// somebody says that it must not.
+    fn of_server(&self) -> Reason {
+        self.reason.unwrap_or(Reason::Unspecified)
+    }
 }
 
 /// What is to be taken back.
@@ -207,7 +220,7 @@ fn meant(named: &Named, context: &Context, desk: &Desk) -> Result<(Whom, Store),
     }
 }
 
-fn outlook(whom: &Whom, store: &Store) -> Result<Outlook, Failure> {
+fn outlook(whom: &Whom, of_server: Reason, store: &Store) -> Result<Outlook, Failure> {
     let records = match whom {
         Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
         Whom::Device(address) => store.device(address)?,
@@ -219,7 +232,8 @@ fn outlook(whom: &Whom, store: &Store) -> Result<Outlook, Failure> {
         (Whom::Device(address), Some(_)) => address.to_string(),
         (Whom::Certificate(serial), None) => {
             if let Some((host, revocation)) = store.certified(serial)? {
-                let since = revocation.map(|revocation| revocation.at);
+                let done = revocation.filter(|before| !ca::raises(before.reason, of_server));
+                let since = done.map(|revocation| revocation.at);
                 let serial = *serial;
                 return Ok(Outlook::Server { serial, host, since });
             }
@@ -281,6 +295,7 @@ fn revoke_unrecorded(
         accepted: usize::from(!already),
         invites: Vec::new(),
     };
+    let reason = args.of_device();
     let verification = Verification::of(args.verify, args.server, &Whom::Certificate(serial));
     finish(
         (args.common, verification),
@@ -288,7 +303,7 @@ fn revoke_unrecorded(
         desk,
         Deed::Revoked,
         &found,
-        |session| ca::revoke_unrecorded(session, serial, args.reason),
+        |session| ca::revoke_unrecorded(session, serial, reason),
     )
 }
 

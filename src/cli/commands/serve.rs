@@ -80,6 +80,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// Where each face is served: on the socket that systemd has handed over, or where it is said.
 fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
     let mut sockets = systemd::sockets()?;
+    if args.no_issue && sockets.remove("acme").is_some() {
+        return Err(ServeError::AcmeWithoutKey);
+    }
     let mut place = |face: &str, given: Option<SocketAddr>, configured: Option<SocketAddr>| {
         let socket = sockets.remove(face).map(Place::Socket);
         socket.or(given.or(configured).map(Place::Address))
@@ -157,7 +160,7 @@ fn unlock(
         })
     };
     let is_for_devices = places.page.is_some() || places.device.is_some() || places.status.is_some();
-    if let (false, Some(chain)) = (is_for_devices, home.servers()) {
+    if let (false, false, Some(chain)) = (args.no_issue, is_for_devices, home.servers()) {
         let passphrase = args.issuing.passphrase(home, &context.ui)?;
         let servers = open_servers(home, chain.clone(), &passphrase)?;
         return Ok((None, own(host, Some(servers), passphrase)));

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ca::{self, CaError, Desk};
+use crate::ca::{self, AcmeError, CaError, Desk};
+use crate::disk::Shown;
 use crate::key::{AcmeSecret, Jwk, Passphrase};
 use crate::model::acme::{BoundKey, account_of};
 use crate::model::{AccountId, AcmeAccount, Fact, Host, Serial, Time, Validity};
@@ -162,7 +163,10 @@ impl Register {
         let mut opened = self.opened.lock().await;
         match opened.get(&id) {
             Some(Opened::Secret(secret)) => return Ok(Some(secret.clone())),
-            Some(Opened::Not(since)) if since.elapsed() < AGAIN => return Ok(None),
+            Some(Opened::Not(since)) if since.elapsed() < AGAIN => {
+                let path = Shown(ca::acme_secret_path(&self.desk.home, id));
+                return Err(AcmeError::OtherSecret(path).into());
+            }
             // Its secret was removed when it ended.
             Some(Opened::Not(_)) | None if known.ended.is_some() => return Ok(None),
             Some(Opened::Not(_)) | None => {}

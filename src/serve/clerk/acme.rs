@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::{AcmeAnswer, AskedAcme, GATHERING, Refusal, Work};
-use crate::ca::{self, AcmeDenial, AcmeDone, AcmeRequest, CaError, ClockPolicy};
+use crate::ca::{self, AcmeRequest, CaError, ClockPolicy};
 use crate::model::fault::{Fault, Kind};
 use crate::serve::health::Part;
 use crate::serve::metrics::Counted;
@@ -13,59 +13,102 @@ use crate::serve::outcome::Outcome;
 use crate::serve::own::Own;
 
 impl Work {
-    /// Decides about what servers ask for, and answers.
-    pub(super) fn serve_acme(&mut self, orders: Vec<(AskedAcme, oneshot::Sender<AcmeAnswer>)>) {
+    /// Decides about what servers ask for, and answers: what changes an account or takes a certificate back
+    /// first, each by itself, and then the orders, all of them at once.
+    pub(super) fn serve_acme(&mut self, waiting: Vec<(AskedAcme, oneshot::Sender<AcmeAnswer>)>) {
+        let (mut changes, mut orders) = (Vec::new(), Vec::new());
+        for (asked, way) in waiting {
+            if matches!(asked.request, AcmeRequest::Certify(_)) {
+                orders.push((asked, way));
+            } else {
+                changes.push((asked, way));
+            }
+        }
+        for (asked, way) in changes {
+            let answer = self.change(&asked);
+            let _ = way.send(answer);
+        }
         let (asked, ways): (Vec<AskedAcme>, Vec<_>) = orders.into_iter().unzip();
-        let (requests, from): (Vec<AcmeRequest>, Vec<String>) =
-            asked.into_iter().map(|asked| (asked.request, asked.from)).unzip();
-        let takes_back = requests.iter().all(|one| matches!(one, AcmeRequest::Revoke(..)));
-        let answers = match takes_back || self.is_steady() {
-            true => self.carry_out(&requests, &from),
-            false => requests.iter().map(|_| Err(Refusal::Unavailable)).collect(),
-        };
-        for (way, answer) in ways.into_iter().zip(answers) {
+        for (way, answer) in ways.into_iter().zip(self.certify_ordered(&asked)) {
             let _ = way.send(answer);
         }
     }
 
-    fn carry_out(&mut self, requests: &[AcmeRequest], from: &[String]) -> Vec<AcmeAnswer> {
-        match self.decide_acme(requests) {
-            Ok(answers) => self.tell_acme(requests, from, answers),
+    fn change(&mut self, asked: &AskedAcme) -> AcmeAnswer {
+        if !self.is_steady() {
+            return Err(Refusal::Unavailable);
+        }
+        // What is taken back is never refused for a clock that is behind.
+        let policy = match matches!(asked.request, AcmeRequest::Revoke(..)) {
+            true => ClockPolicy::Lenient,
+            false => ClockPolicy::Strict,
+        };
+        let turn = self.desk.turn(&mut self.store, policy);
+        match turn.and_then(|mut session| ca::change_account(&mut session, &asked.request)) {
+            Ok(answer) => self.tell_acme(asked, answer),
+            Err(why) => self.unable_to_serve(why),
+        }
+    }
+
+    fn certify_ordered(&mut self, asked: &[AskedAcme]) -> Vec<AcmeAnswer> {
+        if asked.is_empty() {
+            return Vec::new();
+        }
+        if !self.is_steady() {
+            return asked.iter().map(|_| Err(Refusal::Unavailable)).collect();
+        }
+        match self.decide_orders(asked) {
+            Ok(answers) => {
+                let told = asked.iter().zip(answers);
+                told.map(|(asked, answer)| self.tell_acme(asked, answer))
+                    .collect()
+            }
             // As for devices: what one of them asks for may be what cannot be done.
-            Err(why) if requests.len() > 1 && why.kind() != Kind::Busy => {
-                let each = requests.iter().zip(from);
-                each.flat_map(|(one, from)| {
+            Err(why) if asked.len() > 1 && why.kind() != Kind::Busy => {
+                let each = asked.iter().map(std::slice::from_ref);
+                each.flat_map(|one| {
                     self.desk.home.give_way();
-                    self.carry_out(std::slice::from_ref(one), std::slice::from_ref(from))
+                    self.certify_ordered(one)
                 })
                 .collect()
             }
             Err(why) => {
-                let message = why.to_string();
-                self.monitor.health.troubled(Part::Enrolling, true, message);
-                self.aftermath.failed("no server got what it asked for", why);
-                requests.iter().map(|_| Err(Refusal::Unavailable)).collect()
+                let refused = self.unable_to_serve(why);
+                let others = asked[1..].iter().map(|_| Err(Refusal::Unavailable));
+                std::iter::once(refused).chain(others).collect()
             }
         }
     }
 
-    /// Tells of what was decided, and sees to what follows.
-    fn tell_acme(
-        &mut self,
-        requests: &[AcmeRequest],
-        from: &[String],
-        answers: Vec<Result<AcmeDone, AcmeDenial>>,
-    ) -> Vec<AcmeAnswer> {
-        self.monitor.health.well(Part::Enrolling);
-        let told = requests.iter().zip(from).zip(&answers);
-        for outcome in told.map(|((request, from), answer)| Outcome::of_acme(request, from, answer)) {
-            self.monitor.metrics.count(Counted::Attempt(outcome.event));
-            self.aftermath.happened(outcome);
-        }
-        let revokes = |(request, answer): (&AcmeRequest, &Result<AcmeDone, AcmeDenial>)| {
-            answer.is_ok() && matches!(request, AcmeRequest::Revoke(..))
+    fn decide_orders(&mut self, asked: &[AskedAcme]) -> Result<Vec<ca::AcmeAnswer>, CaError> {
+        let Some(servers) = self.own.as_ref().and_then(Own::servers) else {
+            return Err(ca::AcmeError::NoAuthority.into());
         };
-        if requests.iter().zip(&answers).any(revokes) {
+        let mut orders = Vec::new();
+        for one in asked {
+            if let AcmeRequest::Certify(ordering) = &one.request {
+                orders.push(&**ordering);
+            }
+        }
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        ca::certify_ordered(&mut session, servers, &orders)
+    }
+
+    fn unable_to_serve(&mut self, why: CaError) -> AcmeAnswer {
+        let message = why.to_string();
+        self.monitor.health.troubled(Part::Enrolling, true, message);
+        self.aftermath
+            .failed("a server did not get what it asked for", why);
+        Err(Refusal::Unavailable)
+    }
+
+    /// Tells of what was decided, and sees to what follows.
+    fn tell_acme(&mut self, asked: &AskedAcme, answer: ca::AcmeAnswer) -> AcmeAnswer {
+        self.monitor.health.well(Part::Enrolling);
+        let outcome = Outcome::of_acme(&asked.request, &asked.from, &answer);
+        self.monitor.metrics.count(Counted::Attempt(outcome.event));
+        self.aftermath.happened(outcome);
+        if answer.is_ok() && matches!(asked.request, AcmeRequest::Revoke(..)) {
             match self.devices {
                 // Many are published at once, as what is issued is.
                 Some(_) => {
@@ -76,26 +119,6 @@ impl Work {
                 ),
             }
         }
-        answers
-            .into_iter()
-            .map(|answer| answer.map_err(Refusal::Denied))
-            .collect()
-    }
-
-    fn decide_acme(
-        &mut self,
-        requests: &[AcmeRequest],
-    ) -> Result<Vec<Result<AcmeDone, AcmeDenial>>, CaError> {
-        let Some(servers) = self.own.as_ref().and_then(Own::servers) else {
-            return Err(ca::AcmeError::NoAuthority.into());
-        };
-        // What takes something back alone is never refused for a clock in doubt.
-        let revokes = |request: &AcmeRequest| matches!(request, AcmeRequest::Revoke(..));
-        let policy = match requests.iter().all(revokes) {
-            true => ClockPolicy::Lenient,
-            false => ClockPolicy::Strict,
-        };
-        let mut session = self.desk.turn(&mut self.store, policy)?;
-        ca::carry_out(&mut session, servers, requests)
+        answer.map_err(Refusal::Denied)
     }
 }

@@ -6,7 +6,7 @@ use super::codec::{Fields, corrupt, reason_octet, seconds};
 use super::index::{Index, SERVERS_REVOKED, key};
 use super::pending::Pending;
 use crate::model::server::Origin;
-use crate::model::{AccountId, Event, Fact, Host, Pin, Reason, Revocation, Serial, Server, ServerKey, Time};
+use crate::model::{AccountId, Event, Fact, Host, Pin, Revocation, Serial, Server, ServerKey, Time};
 use crate::store::StoreError;
 
 const SERVERS_CA: &[u8] = b"a";
@@ -83,29 +83,17 @@ impl Index {
         account.map(Some).ok_or_else(|| corrupt("a server's certificate"))
     }
 
-    /// The certificates that an ACME account has ordered and that are good at `now`, by serial number.
-    pub(in crate::store) fn good_of_account(
-        &self,
-        account: AccountId,
-        now: Time,
-    ) -> Result<Vec<Serial>, StoreError> {
+    /// The certificates that an ACME account has ordered, by serial number, each with its end.
+    pub(in crate::store) fn ordered_of(&self, account: AccountId) -> Result<Vec<(Serial, Time)>, StoreError> {
         let prefix = key(ORDERS, account.to_string().as_bytes());
         let mut found = Vec::new();
         self.map.scan(&prefix, &mut |place, end| {
             let serial = Serial::from_octets(&place[prefix.len()..]);
-            let serial = serial.ok_or_else(|| corrupt("an order"))?;
-            if Fields(end).time().is_some_and(|end| now <= end) {
-                found.push(serial);
-            }
+            let end = Fields(end).time();
+            found.push(serial.zip(end).ok_or_else(|| corrupt("an order"))?);
             Ok(true)
         })?;
-        let mut good = Vec::new();
-        for serial in found {
-            if self.revocation_of(SERVERS_REVOKED, &serial)?.is_none() {
-                good.push(serial);
-            }
-        }
-        Ok(good)
+        Ok(found)
     }
 
     pub(in crate::store) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
@@ -162,8 +150,10 @@ impl Pending<'_> {
             }
             Fact::ServerRemoved { host, old_pins } => {
                 self.change_server(host, |server| {
+                    if server.removed.is_none() {
+                        server.last_removed = Some(event.seq);
+                    }
                     server.removed = Some((event.time, *old_pins));
-                    server.last_removed = Some(event.time);
                 })?;
             }
             Fact::ServerCertified(certified) => {
@@ -219,7 +209,7 @@ impl Pending<'_> {
                 };
                 let value = [&seconds(at)[..], &[reason_octet(*reason)], &seconds(end)].concat();
                 self.put(key(SERVERS_REVOKED, serial.octets()), value);
-                if matches!(reason, Reason::Compromised | Reason::Lost | Reason::Stolen) {
+                if reason.gives_up_key() {
                     self.give_up_key_of(serial)?;
                 }
             }
@@ -328,7 +318,7 @@ pub(super) fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
 mod tests {
     use super::*;
     use crate::model::server::{Certified, Certifier, OldPin, ServerCertificate};
-    use crate::model::{Authority, Role, Span, Validity};
+    use crate::model::{Authority, Reason, Role, Span, Validity};
     use crate::store::file::kv::{Map, Sled};
     use crate::store::file::ledger::{Entry, Ledger, Position};
 

@@ -476,6 +476,29 @@ fn a_cancelled_account_does_not_come_back() {
     assert_ne!(client.order(&NAMES).status, 201);
 }
 
+/// Whoever broke into a server takes back himself what he ordered, as if nothing were wrong with its key.
+#[test]
+fn an_account_that_was_broken_into_loses_all_its_keys() {
+    let Some(at) = Ordering::start() else { return };
+    let client = Client::bound(&at, &at.account());
+    let request = csr(&at, "stolen", &NAMES);
+    let done = client.finalize(&client.order(&NAMES).is(201), &request).is(200);
+    std::fs::write(at.home.path("chain.pem"), client.certificate(&done)).unwrap();
+    let der = ["x509", "-in", "chain.pem", "-outform", "DER", "-out", "leaf.der"];
+    at.home.foreign("openssl", &der).ok();
+    let leaf = base64url(std::fs::read(at.home.path("leaf.der")).unwrap());
+    client
+        .post("/acme/revoke-cert", &json!({ "certificate": leaf, "reason": 4 }))
+        .is(200);
+    at.home
+        .run(&["server", "acme", NAMES[0], "--cancel", "--revoke", "--yes", "-q"]);
+    // Neither the key of the certificate nor that of the account comes back with another account.
+    register(&at, &client.key, &at.account()).refused(400, "badPublicKey");
+    let next = Client::bound(&at, &at.account());
+    next.finalize(&next.order(&NAMES).is(201), &request)
+        .refused(400, "badCSR");
+}
+
 /// Appends the first binding of a key once more, changed.
 fn append(at: &Ordering, change: impl FnOnce(&mut Value)) {
     at.home.rewrite_ledger(|events| {
@@ -528,6 +551,22 @@ fn a_key_that_was_given_up_is_certified_for_nobody() {
     // Nor for a device, nor by the operator for a server.
     let device = ["issue", "carl", "--csr", "given-up.csr"];
     finish(&mut at.home.pki(&device), b"").exits(1);
+    // Revoked for less, the key stays in use; what was revoked for less can be revoked for more.
+    let other_key = csr(&at, "kept", &NAMES);
+    let done = one.finalize(&one.order(&NAMES).is(201), &other_key).is(200);
+    let kept = done.json()["certificate"]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    at.home.run(&["revoke", &kept, "--yes", "-q"]);
+    one.finalize(&one.order(&NAMES).is(201), &other_key).is(200);
+    at.home
+        .run(&["revoke", &kept, "--reason", "stolen", "--yes", "-q"]);
+    one.finalize(&one.order(&NAMES).is(201), &other_key)
+        .refused(400, "badCSR");
     // The same of a server of the register: its key is rotated.
     let listed = at.home.run(&["server", "list", HOST, "--json"]).json();
     let serial = listed["servers"][0]["certificate"]["serial"]

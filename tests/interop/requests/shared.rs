@@ -389,3 +389,39 @@ fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
     let of_secrets = findings.iter().filter(|finding| finding["code"] == "hmac-secret");
     assert_eq!(of_secrets.count(), 1, "{said}");
 }
+
+#[test]
+fn a_profile_that_promises_what_no_host_has_is_found_before_anybody_is_issued_to() {
+    let home = Home::new();
+    let profiles = home.home().join("templates/profiles");
+    std::fs::create_dir_all(&profiles).unwrap();
+    let write = |text: &str| std::fs::write(profiles.join("scanner.toml"), text).unwrap();
+    let codes = || -> Vec<String> {
+        let said = finish(&mut home.pki(&["doctor", "--json"]), b"").json();
+        let findings = said["findings"].as_array().unwrap().iter();
+        findings
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let issue = ["issue", "alice/scanner", "--profile", "scanner"];
+    let dry = || finish(&mut home.pki(&[&issue[..], &["--dry-run"]].concat()), b"");
+    write(&format!("days = 90\nmax_days = 398\nhmac = [\"{HOST}\"]\n"));
+    let refused = dry().exits(1);
+    assert!(
+        refused.stderr.contains(&format!("pki hmac rotate {HOST}")),
+        "{refused}"
+    );
+    assert!(codes().contains(&"hmac-host".to_owned()));
+    home.run(&["hmac", "rotate", HOST]);
+    let would = dry().exits(0);
+    assert!(would.stderr.contains("would write its shared key"), "{would}");
+    assert!(!codes().contains(&"hmac-host".to_owned()));
+    write("days = [");
+    assert!(codes().contains(&"profile".to_owned()));
+    // Whoever is named alone has the only device that she has.
+    write(&format!("days = 90\nmax_days = 398\nhmac = [\"{HOST}\"]\n"));
+    home.issue("alice/scanner", &["--profile", "scanner"]);
+    home.run(&["hmac", "show", HOST, "alice", "--out", "key.json"]);
+    let key = std::fs::read_to_string(home.path("key.json")).unwrap();
+    assert!(key.contains("alice/scanner"), "{key}");
+}

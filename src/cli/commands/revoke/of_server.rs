@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
-use crate::model::{Host, Reason, Serial, Time};
+use crate::model::{Host, Serial, Time};
 
 /// Takes back a certificate of the servers' CA. Its key stays pinned: what must not be used again is rotated.
 pub fn revoke(
@@ -18,6 +18,7 @@ pub fn revoke(
     since: Option<Time>,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
+    let reason = args.of_server();
     let label = format!("certificate {serial} of the server {host}");
     if args.verify.is_some() {
         return Err(Failure::usage(format!(
@@ -25,7 +26,7 @@ pub fn revoke(
         )));
     }
     if args.common.dry_run {
-        let question = format!("Revoke {label} ({})?", args.reason);
+        let question = format!("Revoke {label} ({})?", reason);
         if since.is_none() {
             ui.try_confirm(&question);
         }
@@ -47,13 +48,13 @@ pub fn revoke(
             published = exit == Exit::Done;
         }
     } else {
-        ui.confirm(&format!("Revoke {label} ({})?", args.reason))?;
+        ui.confirm(&format!("Revoke {label} ({})?", reason))?;
         let keyring = match args.common.no_publish {
             true => None,
             false => unlock(&args.common, context, desk, IssuingSecret::unlock_all)?,
         };
         let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
-        ca::revoke_server(&mut session, serial, args.reason)?;
+        ca::revoke_server(&mut session, serial, reason)?;
         ui.say(format!("{label} is revoked"));
         if args.common.no_publish {
             exit = tell_recorded_alone(context, desk, "run `pki publish`");
@@ -61,7 +62,7 @@ pub fn revoke(
             exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
             published = exit == Exit::Done;
         }
-        if args.reason == Reason::Compromised {
+        if reason.gives_up_key() {
             ui.hint(format!(
                 "if somebody has its key: `pki server rotate {host} --compromised --confirm {host}`"
             ));

@@ -76,7 +76,9 @@ fn account_row(account: AcmeAccount, store: &Store) -> Result<Option<AccountRow>
             revoked: revocation.flatten().map(|revocation| revocation.at),
         });
     }
-    let has_good = certificates.iter().any(|row| row.revoked.is_none());
+    let has_good = !store
+        .good_of_account(account.grant.account, system_clock())?
+        .is_empty();
     Ok((account.ended.is_none() || has_good).then_some(AccountRow {
         kid: account.grant.account,
         names: account.grant.names,

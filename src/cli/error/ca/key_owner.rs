@@ -9,7 +9,9 @@ impl Advice for UnfitKey {
             Self::OfAnother(_) | Self::OfCa | Self::OfServer(_) | Self::OfAccount(_) => {
                 "have a new key made, and a request with it: a key is one device's, or a server's".into()
             }
-            Self::Dropped(_) => "have a new key made, and a request or certificate with it".into(),
+            Self::Dropped(host) => format!(
+                "have a new key made, and a request or certificate with it; of a server of the register, `pki server rotate {host} --compromised`"
+            ),
             Self::Revoked { .. } => "have the device make a new key, and a request with it".into(),
             Self::InReserve(host) => {
                 format!("`pki server rotate {host}` takes it into use; until then apps may not know it")
