@@ -51,8 +51,8 @@ impl Reason {
         }
     }
 
-    /// Whether the key of a server's certificate that is revoked so is certified for nobody any more. `lost` is
-    /// said of devices, and was once of servers by whoever gave no reason.
+    /// Whether the key of a server's certificate that is revoked so is certified for nobody any more.
+    /// `lost` is said of devices, and was once of servers by whoever gave no reason.
     pub fn gives_up_key(self) -> bool {
         matches!(self, Self::Compromised | Self::Stolen)
     }

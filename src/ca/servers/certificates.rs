@@ -117,8 +117,8 @@ fn is_of(there: &[u8], host: &Host) -> bool {
     ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
 }
 
-/// Whether a certificate that was revoked for one reason is to be revoked for another as well: its key was not
-/// given up, and is now.
+/// Whether a certificate that was revoked for one reason is to be revoked for another as well: its key was
+/// not given up, and is now.
 pub fn raises(before: Reason, now: Reason) -> bool {
     now.gives_up_key() && !before.gives_up_key()
 }
