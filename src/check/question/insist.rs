@@ -113,21 +113,27 @@ pub fn learn(met: &mut Met, device: &Client) {
     }
 }
 
-/// Asks on a connection that was kept, or on a new one: also where the server had closed the other.
+/// Asks on a connection that was kept, or on a new one: also where the server had closed the other. A new one
+/// that is closed without a word may have met a server that is just reading its configuration anew, and is
+/// opened once more.
 fn ask_on(
     kept: &mut Option<Connection>,
     open: impl Fn() -> io::Result<Connection>,
     request: &Request,
 ) -> io::Result<Sample> {
-    let mut ask = |mut connection: Connection| {
+    let ask = |mut connection: Connection| {
         let (sample, is_kept) = connection.exchange(request, Extent::Beginning)?;
         Ok((sample, (is_kept == Kept::Open).then_some(connection)))
     };
-    let first = kept.take().map(&mut ask);
     let was_closed = |error: &io::Error| matches!(Outcome::failed(error), Outcome::Refused(_));
-    let answer = match first {
+    let without_a_word = |error: &io::Error| Outcome::failed(error) == Outcome::Refused(Refusal::Closed);
+    let afresh = || open().and_then(ask);
+    let answer = match kept.take().map(ask) {
         Some(answer) if !answer.as_ref().is_err_and(was_closed) => answer,
-        Some(_) | None => ask(open()?),
+        Some(_) | None => match afresh() {
+            Err(error) if without_a_word(&error) => afresh(),
+            answer => answer,
+        },
     };
     let (sample, connection) = answer?;
     *kept = connection;
