@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::enrollment::fake_clock;
-use crate::support::{HOST, Home, Server, need, program};
+use crate::support::{HOST, Home, Server, is_root, need, program};
 
 /// The names that accounts of the tests may order.
 const NAMES: [&str; 2] = ["www.acme.example", "shop.acme.example"];
@@ -120,7 +120,10 @@ fn on_a_server(root: &Path, name: &str) -> Command {
     let found = program(name);
     let mut command = program("unshare");
     // Nothing else on this machine sees what is mounted there.
-    command.args(["--map-root-user", "--mount", "sh", "-ec"]);
+    if !is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--mount", "sh", "-ec"]);
     command.arg(
         "printf '127.0.0.1 localhost %s\\n' \"$2\" >hosts\n\
          mount --bind hosts /etc/hosts\n\
