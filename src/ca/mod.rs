@@ -19,6 +19,7 @@ mod note;
 mod publishing;
 mod residence;
 mod revocation;
+mod secret_file;
 mod servers;
 mod session;
 mod setup;

@@ -9,7 +9,7 @@ use crate::model::{AccountId, AcmeGrant, Address, Host, InviteId, Serial};
 use crate::x509::Certificate;
 
 /// What has become of a device that asked for a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// `enrolled`, `renewed`, `again` where it got what it had got before, `another-network` where the file
     /// that one network had got went to another, `asks-code` where digits are still to come, or the word of
@@ -50,17 +50,10 @@ impl Outcome {
     pub fn of(attempt: &Attempt, answer: &Result<Granted, Denial>) -> Self {
         let is_stranger = matches!(answer, Err(Denial::NoRight));
         let none = Self {
-            event: "",
             // Whoever lacks the secret may name any invite.
             invite: attempt.invite().filter(|_| !is_stranger),
-            host: None,
-            account: None,
-            device: None,
-            serial: None,
-            shown: None,
             from: attempt.from().map(str::to_owned),
-            message: None,
-            has_names: false,
+            ..Self::default()
         };
         match answer {
             Ok(Granted { issued, how }) => Self {
@@ -99,15 +92,11 @@ impl Outcome {
         };
         Self {
             event,
-            invite: None,
-            host: None,
-            account: None,
             device,
-            serial: None,
             shown: shown(&asked.certificate),
             from: Some(asked.from.clone()),
             message,
-            has_names: false,
+            ..Self::default()
         }
     }
 
@@ -126,23 +115,21 @@ impl Outcome {
                 Ok(_) => done,
                 Err(_) => "acme-refused",
             },
-            invite: None,
             host: if let AcmeRequest::Certify(ordering) = request {
                 ordering.names.first().cloned()
             } else {
                 grant.and_then(|grant| grant.names.first().cloned())
             },
             account: grant.map(|grant| grant.account),
-            device: None,
             serial: match (answer, request) {
                 (Ok(AcmeDone::Certified(certified)), _) => Some(certified.serial),
                 (_, AcmeRequest::Revoke(_, serial, _)) => Some(*serial),
                 _ => None,
             },
-            shown: None,
             from: Some(from.to_owned()),
             message: answer.as_ref().err().map(ToString::to_string),
             has_names: matches!(answer, Err(AcmeDenial::Refused(_))),
+            ..Self::default()
         }
     }
 
@@ -150,15 +137,11 @@ impl Outcome {
     pub(super) fn of_refused_acme(grant: Option<&AcmeGrant>, from: &str, message: &str) -> Self {
         Self {
             event: "acme-refused",
-            invite: None,
             host: grant.and_then(|grant| grant.names.first().cloned()),
             account: grant.map(|grant| grant.account),
-            device: None,
-            serial: None,
-            shown: None,
             from: Some(from.to_owned()),
             message: Some(message.to_owned()),
-            has_names: false,
+            ..Self::default()
         }
     }
 

@@ -10,6 +10,7 @@ mod orders;
 
 use std::path::PathBuf;
 
+use super::secret_file;
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::ca::servers::certificates::raises;
@@ -29,8 +30,6 @@ pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Answer, Ordering, Revoker, c
 const HYPHEN: u8 = 62;
 /// How many names an account is granted at most, as many as one order has.
 pub const MOST_NAMES: usize = 100;
-/// The longest encrypted secret that is read.
-const LONGEST: u64 = 64 << 10;
 
 /// An account that is not granted yet: its secret, and its encrypted form.
 #[derive(Debug)]
@@ -130,14 +129,7 @@ pub fn demand_grantable(
 /// Where the secret cannot be kept, or nothing can be recorded.
 pub fn grant(session: &mut Session<'_>, new: &NewAccount) -> Result<(), CaError> {
     let place = secret_path(&session.desk.home, new.grant.account);
-    if let Some(directory) = place.parent() {
-        disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
-        // What says that the secret is there must not outlive it.
-        for above in directory.ancestors().take(2) {
-            disk::sync_directory(above)?;
-        }
-    }
-    disk::create_private(&place, new.sealed.as_bytes())?;
+    secret_file::keep(&session.desk.home, &place, &new.sealed)?;
     session.commit(vec![Fact::AcmeGranted(new.grant.clone())])
 }
 
@@ -244,17 +236,16 @@ pub fn cancel(
 }
 
 /// Removes the secret of an account that has ended: without it no event brings the account back.
+///
+/// # Errors
+/// Where it cannot be removed.
 pub fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
     let path = secret_path(home, account);
-    match std::fs::remove_file(&path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(disk::failed("removed", &path)(error).into()),
+    disk::remove_if_there(&path)?;
+    match path.parent().filter(|directory| directory.is_dir()) {
+        Some(directory) => Ok(disk::sync_directory(directory)?),
+        None => Ok(()),
     }
-    if let Some(directory) = path.parent() {
-        disk::sync_directory(directory)?;
-    }
-    Ok(())
 }
 
 /// Opens the secret of an account, and holds against it what the ledger says of the grant. Takes as long as a
@@ -269,12 +260,7 @@ pub fn open_account(
 ) -> Result<AcmeSecret, CaError> {
     let grant = &account.grant;
     let path = secret_path(home, grant.account);
-    let octets = disk::read(&path, LONGEST)?;
-    let secret =
-        AcmeSecret::decrypt(&String::from_utf8_lossy(&octets), passphrase).map_err(|why| CaError::Key {
-            path: Shown(path.clone()),
-            why,
-        })?;
+    let secret = secret_file::open(&path, |pem| AcmeSecret::decrypt(pem, passphrase))?;
     match secret.check(grant.account, &grant.names, grant.days) == grant.check {
         true => Ok(secret),
         false => Err(AcmeError::OtherSecret(Shown(path)).into()),

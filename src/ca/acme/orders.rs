@@ -208,14 +208,13 @@ fn bound_to(
     account: AccountId,
     key: &BoundKey,
 ) -> Result<Result<Vec<Fact>, AcmeDenial>, CaError> {
-    if let Some(other) = holder_of(session, key)? {
-        return Ok(Err(AcmeDenial::KeyInUse(other)));
-    }
     let accounts = session.store.acme_accounts()?;
-    let is_given_up = |account: &AcmeAccount| {
-        account.given_up && account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk)
-    };
-    if accounts.iter().any(is_given_up) {
+    let has_it = |account: &&AcmeAccount| account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk);
+    let holders = || accounts.iter().filter(has_it);
+    if let Some(other) = holders().find(|account| account.ended.is_none()) {
+        return Ok(Err(AcmeDenial::KeyInUse(other.grant.account)));
+    }
+    if holders().any(|account| account.given_up) {
         return Ok(Err(AcmeDenial::UnfitAccountKey));
     }
     let parsed = Jwk::parse(&key.jwk).ok();
@@ -229,15 +228,6 @@ fn bound_to(
     }
     let key = key.clone();
     Ok(Ok(vec![Fact::AcmeBound { account, key }]))
-}
-
-/// The account that a key is bound to, and that has not ended.
-fn holder_of(session: &Session<'_>, key: &BoundKey) -> Result<Option<AccountId>, CaError> {
-    let accounts = session.store.acme_accounts()?;
-    let holds = |account: &&AcmeAccount| {
-        account.ended.is_none() && account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk)
-    };
-    Ok(accounts.iter().find(holds).map(|account| account.grant.account))
 }
 
 /// The account as it is now, where it is still what the door has verified.

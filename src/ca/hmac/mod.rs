@@ -10,9 +10,10 @@ use data_encoding::BASE64;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::secret_file;
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::disk::{self, Shown};
+use crate::disk::Shown;
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase, os_rng};
 use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Record, Span, Status, Time};
@@ -20,9 +21,6 @@ use crate::store::Store;
 use error::HmacError;
 
 pub use hand_out::{KeyName, KeysToHandOut, Shown as ShownKey, device_file};
-
-/// The longest encrypted secret that is read.
-const LONGEST: u64 = 64 << 10;
 
 /// A new secret, and its encrypted form, before it is known which epoch's it will be.
 #[derive(Debug)]
@@ -84,14 +82,7 @@ pub fn rotate(
         check: new.secret.check(host, number),
     };
     let place = secret_path(&session.desk.home, host, &epoch);
-    if let Some(directory) = place.parent() {
-        disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
-        // What says that the secret is there must not outlive it.
-        for above in directory.ancestors().take(3) {
-            disk::sync_directory(above)?;
-        }
-    }
-    disk::create_private(&place, new.sealed.as_bytes())?;
+    secret_file::keep(&session.desk.home, &place, &new.sealed)?;
     session.commit(vec![Fact::HmacRotated {
         host: host.clone(),
         epoch: number,
@@ -122,12 +113,7 @@ pub fn open_secret(
     passphrase: &Passphrase,
 ) -> Result<HmacSecret, CaError> {
     let path = secret_path(home, host, epoch);
-    let octets = disk::read(&path, LONGEST)?;
-    let secret =
-        HmacSecret::decrypt(&String::from_utf8_lossy(&octets), passphrase).map_err(|why| CaError::Key {
-            path: Shown(path.clone()),
-            why,
-        })?;
+    let secret = secret_file::open(&path, |pem| HmacSecret::decrypt(pem, passphrase))?;
     match secret.check(host, epoch.number) == epoch.check {
         true => Ok(secret),
         false => Err(HmacError::OtherSecret(Shown(path)).into()),
