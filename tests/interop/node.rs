@@ -85,7 +85,7 @@ fn a_revoked_phone_is_refused_by_the_crl_and_the_others_are_not() {
     }
     let home = Home::staffed();
     let node = start(&home);
-    assert_eq!(node.curl(&home, Some(&home.alice()), "/").0, Some(200));
+    node.lets_in(&home, &home.alice());
     home.run(&["revoke", "alice", "--yes"]);
     reload(&home, &node);
     let (status, said) = node.curl(&home, Some(&home.alice()), "/no-list");

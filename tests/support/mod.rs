@@ -25,5 +25,5 @@ pub use program::{
     Finished, carry_over, envoy, finish, found, need, need_axe, need_envoy, need_hypercorn, need_packages,
     need_pkilint, need_site_package, need_swift_grammar, need_zxing, pkilint, program, python,
 };
-pub use server::{EC, HOST, Server, ServerCertificate, free_port, self_signed, wait_until};
+pub use server::{EC, HOST, HeldPort, Server, ServerCertificate, free_port, self_signed, wait_until};
 pub use soak::{rounds, soak};

@@ -1,10 +1,13 @@
 //! Servers on loopback that end with their test.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_reuseport;
+use rustix::net::{AddressFamily, SocketType, bind, socket};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::home::{Bundle, Home};
@@ -22,6 +25,22 @@ pub fn free_port() -> u16 {
         .local_addr()
         .unwrap()
         .port()
+}
+
+/// A port of loopback that stays a server's while that server is started anew, by a socket that is bound and takes
+/// no connection. The server has to bind its own with SO_REUSEPORT.
+pub struct HeldPort {
+    _socket: OwnedFd,
+}
+
+impl HeldPort {
+    /// Holds the port of a server that runs.
+    pub fn of(port: u16) -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        set_socket_reuseport(&socket, true).unwrap();
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
+        Self { _socket: socket }
+    }
 }
 
 /// The certificate of a server, self-signed: what its clients trust is not what this product is about.
@@ -166,6 +185,13 @@ impl Server {
             .and_then(|line| line.parse().ok())
             .filter(|status| *status != 0);
         (status, finished)
+    }
+
+    /// # Panics
+    /// Where it does not answer a device with this bundle by 200.
+    pub fn lets_in(&self, home: &Home, bundle: &Bundle) {
+        let (status, said) = self.curl(home, Some(bundle), "/");
+        assert_eq!(status, Some(200), "{said}");
     }
 }
 

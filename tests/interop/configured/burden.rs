@@ -160,12 +160,7 @@ fn a_long_header_of_http2_is_answered_at_once(kind: Kind, home: &Home) {
         ((*name).to_owned(), http2(&headers))
     });
     answered_at_once(home, &running, &requests);
-    assert_eq!(
-        running.server.curl(home, Some(&home.alice()), "/").0,
-        Some(200),
-        "{}",
-        running.log()
-    );
+    running.lets_in(home, &home.alice());
 }
 
 /// More than Apache has workers (150), where nobody has told it otherwise.
@@ -174,7 +169,7 @@ const BEGUN: usize = 170;
 /// Where each occupies a worker, who has begun a handshake is turned out after five seconds.
 fn handshakes_that_somebody_has_begun_and_left_keep_nobody_out(kind: Kind, home: &Home) {
     let running = Running::start(kind, home);
-    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    running.lets_in(home, &home.alice());
     // The beginning of a record with a ClientHello, and of that its type and no more.
     let begun: Vec<TcpStream> = (0..BEGUN)
         .map(|_| {

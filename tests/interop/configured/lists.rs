@@ -32,12 +32,7 @@ fn whoever_holds_the_key_of_an_authority_is_no_device(kind: Kind, home: &Home) {
         }
     }
     assert_eq!(running.served(), 0, "the application was asked");
-    assert_eq!(
-        running.server.curl(home, Some(&home.alice()), "/").0,
-        Some(200),
-        "{}",
-        running.log()
-    );
+    running.lets_in(home, &home.alice());
 }
 
 /// What becomes of a file.
@@ -119,12 +114,7 @@ fn nobody_gets_in_by_a_list_that_cannot_be_read(kind: Kind, home: &Home) {
         std::fs::write(&list, &whole).unwrap();
     }
     let running = Running::start(kind, home);
-    assert_eq!(
-        running.server.curl(home, Some(&home.alice()), "/").0,
-        Some(200),
-        "{}",
-        running.log()
-    );
+    running.lets_in(home, &home.alice());
 }
 
 /// The CRL has not arrived, either.

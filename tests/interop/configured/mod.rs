@@ -201,7 +201,7 @@ fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in(kind: 
         assert!(is_refused(status), "{said}");
     }
     assert_eq!(running.served(), 0, "the application was asked");
-    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    running.lets_in(home, &home.alice());
 }
 
 /// It chains to the same root. Even where that authority had made a device's certificate, it would not get
@@ -240,7 +240,7 @@ fn what_the_servers_authority_has_issued_is_no_device(kind: Kind, home: &Home) {
 
 fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not(kind: Kind, home: &Home) {
     let mut running = Running::start(kind, home);
-    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    running.lets_in(home, &home.alice());
     home.run(&["revoke", "alice", "--yes"]);
     running.reload(home);
     let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
@@ -262,14 +262,14 @@ fn a_revoked_phone_is_refused_by_the_crl_alone(kind: Kind, home: &Home) {
 /// Publishes one half of what has changed, and leaves the other as it was.
 fn refused_by_half(kind: Kind, home: &Home, half: &str) {
     let mut running = Running::start(kind, home);
-    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    running.lets_in(home, &home.alice());
     home.run(&["revoke", "alice", "--yes", "--no-publish"]);
     let place = home.path(kind.place()).join(half);
     home.run(&["publish", place.to_str().unwrap()]);
     running.reload(home);
     let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
     assert!(is_refused(status), "{said}");
-    assert_eq!(running.server.curl(home, Some(&home.bob()), "/").0, Some(200));
+    running.lets_in(home, &home.bob());
 }
 
 /// The CRLs of the whole chain are checked, and not the device's alone.
@@ -321,7 +321,7 @@ fn a_revoked_phone_is_refused_with_an_old_session(kind: Kind, home: &Home) {
             assert!(is_refused(seen.status), "{version}: {seen:?}");
         }
     }
-    assert_eq!(running.server.curl(home, Some(&home.bob()), "/").0, Some(200));
+    running.lets_in(home, &home.bob());
 }
 
 fn a_revoked_phone_is_refused_on_the_connection_that_it_has(kind: Kind, home: &Home) {

@@ -153,12 +153,7 @@ fn nobody_gets_a_pipe_to_the_application(kind: Kind, home: &Home) {
         );
     }
     // And whoever asks for nothing of the kind is served as before.
-    assert_eq!(
-        running.server.curl(home, Some(&home.alice()), "/").0,
-        Some(200),
-        "{}",
-        running.log()
-    );
+    running.lets_in(home, &home.alice());
 }
 
 /// The servers' own way is to hand on what the client asks for: these lines are between.

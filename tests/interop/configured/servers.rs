@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use super::neighbour;
 use super::upstream::Upstream;
 use crate::support::{
-    HOST, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need, need_envoy, program,
-    wait_until,
+    Bundle, HOST, HeldPort, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need,
+    need_envoy, program, wait_until,
 };
 
 /// Which server.
@@ -138,6 +138,8 @@ pub struct Running {
     kind: Kind,
     upstream: Upstream,
     log: std::path::PathBuf,
+    /// Of a server that ends before it begins anew. Nobody else takes the port in between.
+    _port: Option<HeldPort>,
 }
 
 impl Running {
@@ -175,6 +177,7 @@ impl Running {
             prepare(kind, home, port, application, setting);
             if let Some(server) = run(kind, home, port) {
                 return Some(Self {
+                    _port: (kind == Kind::Envoy).then(|| HeldPort::of(port)),
                     server,
                     kind,
                     upstream,
@@ -183,6 +186,13 @@ impl Running {
             }
         }
         None
+    }
+
+    /// # Panics
+    /// Where it does not answer a device with this bundle by 200.
+    pub fn lets_in(&self, home: &Home, bundle: &Bundle) {
+        let (status, said) = self.server.curl(home, Some(bundle), "/");
+        assert_eq!(status, Some(200), "{said}\n{}", self.log());
     }
 
     /// How many requests have reached the application.
@@ -226,7 +236,8 @@ impl Running {
             Kind::Envoy => {
                 let port = self.server.port;
                 self.server.end();
-                self.server = run(self.kind, home, port).unwrap();
+                self.server =
+                    run(self.kind, home, port).unwrap_or_else(|| panic!("Envoy ended: {}", self.log()));
             }
             Kind::Caddy => {
                 assert!(make_list_for_caddy(home));

@@ -103,7 +103,7 @@ fn somebody_with_a_browser_and_a_keyboard_enrolls_and_gets_in() {
         serving.is_published(&serial).then_some(())
     });
     let running = Running::start(Kind::Nginx, home);
-    assert_eq!(running.server.curl(home, Some(&bundle), "/").0, Some(200));
+    running.server.lets_in(home, &bundle);
 }
 
 #[test]
