@@ -226,16 +226,19 @@ fn gets_through(kind: Kind, home: &Home, attempts: &[Value]) {
     };
     for attempt in attempts {
         let running = Running::start_as(kind, home, &setting);
-        let answers = say(
-            home,
-            &running.server,
-            &home.alice(),
-            std::slice::from_ref(attempt),
-        );
-        assert!(
-            running.heard("bob/phone"),
-            "no hole to close: {attempt}: {answers:?}"
-        );
+        // An application that answers before it has the body may be sent no more of it: whether the pipe fills
+        // is a matter of luck then.
+        let mut answers = Vec::new();
+        let is_open = (0..6).any(|_| {
+            answers = say(
+                home,
+                &running.server,
+                &home.alice(),
+                std::slice::from_ref(attempt),
+            );
+            running.heard("bob/phone")
+        });
+        assert!(is_open, "no hole to close: {attempt}: {answers:?}");
     }
 }
 
