@@ -10,10 +10,11 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::asking::{Asking, read};
 use super::orders::{OrderId, State};
 use super::problem::Problem;
 use super::renewal;
-use super::{Asking, Shared, among_signers, of_this_machine, read, recorded};
+use super::{Shared, among_signers, of_this_machine, recorded};
 use crate::ca::{AcmeDone, AcmeRequest, MOST_NAMES, Ordering, Revoker};
 use crate::key::{Jwk, PublicKey};
 use crate::model::{Host, Reason, Serial};

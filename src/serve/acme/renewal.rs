@@ -5,10 +5,11 @@ use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 
+use super::asking::Asking;
 use super::objects::object;
 use super::problem::Problem;
 use super::register::KnownCertificate;
-use super::{Asking, Shared, of_this_machine};
+use super::{Shared, of_this_machine};
 use crate::model::{Host, Serial, Span, Time};
 
 /// How often clients ask again, in seconds: six hours.
