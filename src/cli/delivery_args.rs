@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::directory::directory;
 use super::error::Failure;
+use super::place::{directory, new_file};
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::ui::Ui;
 use super::words::Words;
@@ -22,7 +22,7 @@ pub struct DeliveryArgs {
     pub out: PathBuf,
     /// Write the generated passphrase to this new file (0600); with several devices a line
     /// ADDRESS<TAB>PASSPHRASE is appended for each
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = new_file())]
     pub bundle_passphrase_out: Option<PathBuf>,
     /// The bundle's encryption [default: what the target opens]
     #[arg(long, value_name = "FORM", value_parser = Words::new(&Form::ALL, Form::word))]

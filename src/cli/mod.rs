@@ -14,7 +14,7 @@ mod context;
 mod fuzz_tests;
 mod delivery_args;
 mod descriptor;
-mod directory;
+mod place;
 mod error;
 mod foreign_words;
 mod handed_in;

@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 use ring::hmac;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 /// A shared key, and by what name the server knows it.
@@ -25,6 +26,13 @@ struct File {
     key: Zeroizing<String>,
 }
 
+/// What is the server's alone. It is recognised, so that whoever has mistaken the one for the other learns it.
+#[derive(Deserialize)]
+struct OfServer {
+    #[serde(rename = "epochs")]
+    _epochs: Vec<IgnoredAny>,
+}
+
 impl std::fmt::Debug for SharedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SharedKey({})", self.keyid)
@@ -37,8 +45,12 @@ impl SharedKey {
     /// # Errors
     /// Where it is something else.
     pub fn read(octets: &[u8]) -> Result<Self, InvalidSharedKey> {
-        let file: File =
-            serde_json::from_slice(octets).map_err(|_| InvalidSharedKey("it is not that JSON"))?;
+        let file: File = serde_json::from_slice(octets).map_err(|_| {
+            InvalidSharedKey(match serde_json::from_slice::<OfServer>(octets) {
+                Ok(OfServer { .. }) => "it is the server's, which the keys of all devices follow from",
+                Err(_) => "it is not that JSON",
+            })
+        })?;
         if file.version != 1 {
             return Err(InvalidSharedKey("it is of another version"));
         }
@@ -99,5 +111,8 @@ mod tests {
         ] {
             assert!(SharedKey::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
+        let servers = r#"{"version":1,"host":"h","epochs":[{"number":1,"until":null,"secret":"AAAA"}]}"#;
+        let said = SharedKey::read(servers.as_bytes()).unwrap_err().to_string();
+        assert!(said.contains("it is the server's"), "{said}");
     }
 }

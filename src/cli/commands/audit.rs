@@ -1,6 +1,7 @@
 //! `pki audit`: shows the events of the ledger, once or as they come.
 
-use std::collections::BTreeSet;
+mod subject;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::model::server::OldPin;
-use crate::model::{Address, Employee, Event, Fact, InviteId, Serial, counted};
+use crate::model::{Event, Fact, Host, counted};
 use crate::store::{Cursor, Reached, StoreError};
 
 use crate::cli::context::Context;
@@ -16,6 +17,7 @@ use crate::cli::error::{Exit, Failure};
 use crate::cli::listing::Listing;
 use crate::cli::named::Addressee;
 use crate::cli::ui::Reader;
+use subject::{Seen, Subject};
 
 /// Show what happened: every event of the ledger, oldest first
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,7 @@ use crate::cli::ui::Reader;
 Examples:
   pki audit
   pki audit alice                   what happened to hers; alice/phone is one device
+  pki audit --server api.acme.example
   pki audit --json | jq '.events[] | select(.event == \"revoked\")'
   pki audit --follow
   pki audit verify                  every link of the chain: exit code 3 where one does not hold")]
@@ -33,6 +36,9 @@ pub struct Args {
     /// Only what is about this person or this device: EMPLOYEE or EMPLOYEE/DEVICE [default: all]
     #[arg(value_name = "ADDRESS", value_hint = clap::ValueHint::Other)]
     whom: Option<Addressee>,
+    /// Only what is about this server
+    #[arg(long, value_name = "HOST", conflicts_with = "whom")]
+    server: Option<Host>,
     /// Go on showing what happens, until interrupted
     #[arg(long)]
     follow: bool,
@@ -54,86 +60,17 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.verb {
         Some(Verb::Verify) => verify(context),
-        None if args.follow => follow(context, &mut Seen::new(args.whom)),
-        None => show(context, &mut Seen::new(args.whom)),
-    }
-}
-
-/// What is shown of the events, which come in their order.
-struct Seen {
-    whom: Option<Addressee>,
-    /// The certificates of these that have been issued so far.
-    serials: BTreeSet<Serial>,
-    /// Their invites.
-    invites: BTreeSet<InviteId>,
-}
-
-impl Seen {
-    fn new(whom: Option<Addressee>) -> Self {
-        Self {
-            whom,
-            serials: BTreeSet::new(),
-            invites: BTreeSet::new(),
-        }
-    }
-
-    /// Whether an event is about who is meant.
-    fn shows(&mut self, event: &Event) -> bool {
-        let Some(whom) = &self.whom else {
-            return true;
-        };
-        let of = |address: &Address| match whom {
-            Addressee::Employee(employee) => address.employee == *employee,
-            Addressee::Device(device) => address == device,
-        };
-        let who = match whom {
-            Addressee::Employee(employee) => employee,
-            Addressee::Device(device) => &device.employee,
-        };
-        let is_hers = |employee: &Employee| employee == who;
-        match &event.fact {
-            Fact::Issued(issued) if of(&issued.address) => self.serials.insert(issued.serial),
-            Fact::Recovered(recovered) if of(&recovered.address) => self.serials.insert(recovered.serial),
-            Fact::Delivered { serial, .. } | Fact::Kept { serial } | Fact::Revoked { serial, .. } => {
-                self.serials.contains(serial)
+        None => {
+            let subject = match (args.whom, args.server) {
+                (Some(whom), _) => Subject::Of(whom),
+                (None, Some(host)) => Subject::Server(host),
+                (None, None) => Subject::Everything,
+            };
+            let mut seen = Seen::new(subject);
+            match args.follow {
+                true => follow(context, &mut seen),
+                false => show(context, &mut seen),
             }
-            Fact::Offboarded { employee } | Fact::Reinstated { employee } => is_hers(employee),
-            Fact::HmacHandedOut {
-                address: Some(address),
-                ..
-            }
-            | Fact::HmacFirst { address, .. } => of(address),
-            Fact::InviteCreated(created) if of(&created.invite.address) => {
-                self.invites.insert(created.invite.id)
-            }
-            Fact::InviteAsked { id, .. }
-            | Fact::InviteApproved { id, .. }
-            | Fact::InviteRedeemed { id, .. }
-            | Fact::InviteFetchedAgain { id, .. }
-            | Fact::InviteRefused { id, .. }
-            | Fact::InviteSuspended { id }
-            | Fact::InviteCancelled { id } => self.invites.contains(id),
-            Fact::Initialized { .. }
-            | Fact::Issued(_)
-            | Fact::Recovered(_)
-            | Fact::InviteCreated(_)
-            | Fact::CrlSigned { .. }
-            | Fact::Published { .. }
-            | Fact::ServersCa { .. }
-            | Fact::ServerAdded { .. }
-            | Fact::ServerCertified(_)
-            | Fact::ServerImported { .. }
-            | Fact::ServerRotated { .. }
-            | Fact::ServerRemoved { .. }
-            | Fact::ServerRevoked { .. }
-            | Fact::PinsSigned { .. }
-            | Fact::HmacRotated { .. }
-            | Fact::HmacHandedOut { .. }
-            | Fact::AcmeGranted(_)
-            | Fact::AcmeBound { .. }
-            | Fact::AcmeCancelled { .. }
-            | Fact::AcmeDeactivated { .. }
-            | Fact::ClockConfirmed { .. } => false,
         }
     }
 }
@@ -152,8 +89,8 @@ fn show(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
         }
         Ok(())
     })?;
-    if let (Some(whom), true) = (&seen.whom, is_empty) {
-        context.ui.warn(whom.unknown());
+    if is_empty && let Some(unknown) = seen.subject().unknown() {
+        context.ui.warn(unknown);
     }
     listing.end()?;
     Ok(Exit::Done)
@@ -297,10 +234,14 @@ fn line(event: &Event) -> String {
         Fact::ServersCa { .. } => "servers' CA  made".into(),
         Fact::ServerAdded { host, active, .. } => format!("server       {host} added, its key is {active}"),
         Fact::ServerCertified(certified) => format!(
-            "server       {} certified, {} until {}",
+            "server       {} certified, {} until {}{}",
             certified.host,
             certified.serial,
-            certified.validity.not_after.date()
+            certified.validity.not_after.date(),
+            certified
+                .account
+                .map(|account| format!(", ordered by account {account}"))
+                .unwrap_or_default()
         ),
         Fact::ServerImported { host, certificate } => format!(
             "server       {host} has a certificate of another CA until {}",

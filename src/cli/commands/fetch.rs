@@ -14,8 +14,8 @@ use crate::model::{Span, Time, counted};
 use crate::publish::Area;
 
 use crate::cli::context::{Context, system_clock};
-use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::place::directory;
 use crate::cli::report::DryRun;
 use crate::cli::ui::Ui;
 

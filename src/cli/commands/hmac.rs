@@ -17,6 +17,7 @@ use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::named::Addressee;
+use crate::cli::place::new_file;
 use crate::cli::secrets::IssuingSecret;
 
 /// Shared keys for devices that cannot sign: an HMAC in the place of the device's own signature
@@ -53,7 +54,7 @@ pub struct ShowArgs {
     #[arg(value_name = "ADDRESS", requires = "out")]
     device: Option<Addressee>,
     /// The new file for the secrets
-    #[arg(long, value_name = "FILE", requires = "host")]
+    #[arg(long, value_name = "FILE", value_parser = new_file(), requires = "host")]
     out: Option<PathBuf>,
     #[command(flatten)]
     issuing: IssuingSecret,

@@ -15,6 +15,7 @@ use crate::x509::Certificate;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::handed_in;
+use crate::cli::place::new_file;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, RootSecret};
 
@@ -59,7 +60,7 @@ pub struct SignArgs {
     #[arg(long, value_name = "CIDR", requires = "domain")]
     ip_range: Vec<IpRange>,
     /// Where the certificate goes
-    #[arg(long, value_name = "FILE", default_value = "servers-ca.crt")]
+    #[arg(long, value_name = "FILE", value_parser = new_file(), default_value = "servers-ca.crt")]
     out: PathBuf,
     #[command(flatten)]
     secret: RootSecret,

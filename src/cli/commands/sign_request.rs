@@ -38,6 +38,7 @@ Examples:
   pki sign-request … --headers token.txt | curl -H @- -H @token.txt …
 
 What curl changes by itself is not what was signed: give it --path-as-is, and no --compressed body.")]
+#[command(mut_args = of_device)]
 pub struct Args {
     /// The URL that the request is sent to
     #[arg(value_name = "URL", value_hint = clap::ValueHint::Url)]
@@ -48,7 +49,7 @@ pub struct Args {
     /// The device's certificate, PEM or DER
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
-    /// Its key, PEM (mode 0600). Where it is encrypted, the passphrase is given as that of an issuing key
+    /// Its key, PEM (mode 0600), which may be encrypted
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
     /// A shared key in the place of both: what `pki hmac show HOST ADDRESS --out FILE` has written
@@ -63,6 +64,14 @@ pub struct Args {
     headers: Option<PathBuf>,
     #[command(flatten)]
     secret: IssuingSecret,
+}
+
+/// The key is a device's here, and not that of an authority.
+fn of_device(flag: clap::Arg) -> clap::Arg {
+    match flag.get_help_heading() {
+        Some(IssuingSecret::HEADING) => flag.help_heading("Passphrase of the device's key"),
+        _ => flag,
+    }
 }
 
 /// The headers that the request is sent with.

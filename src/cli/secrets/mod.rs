@@ -21,7 +21,7 @@ use wanted::{Given, Wanted};
 
 /// The issuing key's passphrase: the everyday one.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Passphrase of the issuing key")]
+#[command(next_help_heading = Self::HEADING)]
 pub struct IssuingSecret {
     /// Read it from this descriptor
     #[arg(long, value_name = "N")]
@@ -59,6 +59,9 @@ pub struct BundleSecret {
 }
 
 impl IssuingSecret {
+    /// Above its flags in a command's help.
+    pub const HEADING: &str = "Passphrase of the issuing key";
+
     fn wanted<'a>(&'a self, command: Option<&'a [String]>) -> Wanted<'a> {
         Wanted {
             prefix: "",

@@ -315,6 +315,26 @@ fn an_operator_ends_an_account_and_what_it_ordered_stays_good() {
         .json();
     assert_eq!(taken["revoked"], json!([serial(&at, "chain.pem")]), "{taken}");
     assert!(at.home.run(&["audit"]).stdout.contains("(compromised)"));
+    // Of one host, with its accounts and what they have ordered, and of no other.
+    let own = at.home.run(&["audit", "--server", NAMES[0]]).stdout;
+    for what in [
+        format!("account {} granted", other.kid),
+        format!("account {} has the key", other.kid),
+        format!("ordered by account {}", other.kid),
+        format!("account {} cancelled", other.kid),
+        "(compromised)".into(),
+    ] {
+        assert!(own.contains(&what), "{what}: {own}");
+    }
+    assert!(
+        !own.contains("initialized") && !own.contains("published"),
+        "{own}"
+    );
+    let none = at.home.run(&["audit", "--server", "nothing.acme.example"]);
+    assert!(
+        none.stdout.is_empty() && none.stderr.contains("knows no server nothing.acme.example"),
+        "{none}"
+    );
     // What one that was ended has left is taken back by itself.
     let taken = at
         .home

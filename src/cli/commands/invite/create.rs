@@ -12,10 +12,10 @@ use crate::ca::{
 };
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::Addressee;
+use crate::cli::place::{directory, new_file};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::words::Words;
@@ -74,10 +74,10 @@ pub struct CreateArgs {
     #[arg(long, conflicts_with = "from")]
     server_key: bool,
     /// Write the passphrase of that file to this new file (0600)
-    #[arg(long, value_name = "FILE", requires = "server_key")]
+    #[arg(long, value_name = "FILE", value_parser = new_file(), requires = "server_key")]
     bundle_passphrase_out: Option<PathBuf>,
     /// Write the six digits to this new file (0600)
-    #[arg(long, value_name = "FILE", requires = "code")]
+    #[arg(long, value_name = "FILE", value_parser = new_file(), requires = "code")]
     pub code_out: Option<PathBuf>,
     /// The device has a certificate: it is revoked when the invite is redeemed
     #[arg(long)]

@@ -16,9 +16,9 @@ use crate::model::{Authority, Host, Role, Server, Time};
 
 use crate::cli::commands::ca::{confirmed, demand_first, permitted};
 use crate::cli::context::Context;
-use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::handed_in;
+use crate::cli::place::directory;
 use crate::cli::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA

@@ -20,10 +20,10 @@ use crate::x509::foreign::ForeignCertificate;
 
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::handed_in;
 use crate::cli::in_shell;
+use crate::cli::place::directory;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::tips;
