@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use serde_json::json;
@@ -11,15 +13,48 @@ use crate::ca::{CaError, Published};
 use crate::cli::context::Context;
 use crate::cli::error::Failure;
 use crate::cli::streams::{Level, entry, line};
-use crate::model::Clock;
+use crate::model::{Clock, counted};
 use crate::serve::{Aftermath, Outcome};
+
+/// How many events wait to be written at most. Whoever reads the log may stop to do so, and a command of
+/// `pki.toml` may take its time, while clients go on to ask.
+const MOST_WAITING: usize = 100_000;
 
 /// The log: what is told is written by a thread of its own, which runs the commands of `pki.toml` as well.
 /// These may take their time.
 #[derive(Clone)]
 pub struct Log {
     sender: Sender<Told>,
+    waiting: Arc<Waiting>,
     is_json: bool,
+}
+
+/// The events that are not written yet.
+#[derive(Default)]
+struct Waiting {
+    count: AtomicUsize,
+    /// How many more there were than may wait.
+    lost: AtomicUsize,
+}
+
+impl Waiting {
+    /// Whether one more may wait. Where it may not, it is counted as lost.
+    fn admits(&self) -> bool {
+        let more = |count| (count < MOST_WAITING).then_some(count + 1);
+        let admitted = self
+            .count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if admitted.is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted.is_ok()
+    }
+
+    /// One less waits. How many were lost since this was asked for.
+    fn taken(&self) -> usize {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.lost.swap(0, Ordering::Relaxed)
+    }
 }
 
 /// What is to be told.
@@ -38,8 +73,10 @@ impl Log {
     pub fn start(context: &Context, has_names: bool) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let is_json = context.ui.json;
+        let waiting = Arc::new(Waiting::default());
         let writer = Writer {
             context: context.apart(),
+            waiting: waiting.clone(),
             has_names,
         };
         std::thread::Builder::new().name("log".into()).spawn(move || {
@@ -47,7 +84,11 @@ impl Log {
                 writer.tell(told);
             }
         })?;
-        Ok(Self { sender, is_json })
+        Ok(Self {
+            sender,
+            waiting,
+            is_json,
+        })
     }
 
     /// A face is there.
@@ -89,7 +130,9 @@ impl Aftermath for Log {
     }
 
     fn happened(&mut self, outcome: Outcome) {
-        let _ = self.sender.send(Told::Happened(outcome));
+        if self.waiting.admits() {
+            let _ = self.sender.send(Told::Happened(outcome));
+        }
     }
 
     fn failed(&mut self, what: &str, why: CaError) {
@@ -103,6 +146,7 @@ impl Aftermath for Log {
 
 struct Writer {
     context: Context,
+    waiting: Arc<Waiting>,
     has_names: bool,
 }
 
@@ -118,6 +162,13 @@ impl Writer {
                 self.context.run_commands();
             }
             Told::Happened(mut outcome) => {
+                let lost = self.waiting.taken();
+                if lost > 0 {
+                    ui.warn(format!(
+                        "the log lacks {}, which came faster than they could be written; what was done is in the ledger",
+                        counted(lost, "event")
+                    ));
+                }
                 if !self.has_names {
                     outcome.device = None;
                     outcome.message = outcome.message.filter(|_| !outcome.has_names);
@@ -191,5 +242,21 @@ fn in_words(outcome: &Outcome) -> String {
         (Some(serial), _) => format!("{who}{from} got what it had got before: {serial}"),
         (None, Some(message)) => format!("{who}{from} got no certificate: {message}"),
         (None, None) => format!("{who}{from}: {}", outcome.event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_reads_takes_no_more_memory_and_says_what_it_lacks() {
+        let waiting = Waiting::default();
+        let admitted = (0..MOST_WAITING + 3).filter(|_| waiting.admits()).count();
+        assert_eq!(admitted, MOST_WAITING);
+        assert_eq!([waiting.taken(), waiting.taken()], [3, 0]);
+        assert!(waiting.admits() && waiting.admits());
+        assert!(!waiting.admits());
+        assert_eq!(waiting.taken(), 1);
     }
 }
