@@ -14,7 +14,7 @@ use crate::issuer::{IssuerError, Servers, SignedServer};
 use crate::key::{Jwk, PublicKey, demand_threads, os_rng};
 use crate::model::acme::BoundKey;
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial, Server};
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial, Server, Time};
 
 /// What a client asks for. The door has verified its signature, and that the account's secret stands for the
 /// grant and the key that it names.
@@ -93,6 +93,12 @@ pub enum AcmeDenial {
         "apps hold {0} to the key that it has, not to this one: renew with that one (certbot: --reuse-key, or --csr)"
     )]
     Pinned(Host),
+    /// Apps still go by the pins of a server that was removed.
+    #[error(
+        "apps hold {0} to the pins of {1}, which was removed, until {date}: renew with its key, or the operator drops them with `pki server remove {1} --now`",
+        date = .2.date()
+    )]
+    StillPinned(Host, Host, Time),
     /// The key of an account was to be certified.
     #[error("the key of an account cannot be certified: a server has a key of its own (RFC 8555 §11.1)")]
     AccountKey,
@@ -260,6 +266,7 @@ fn draft(
     };
     let pin = Pin(ordering.public_key.spki_sha256());
     let registered = session.store.known_servers()?;
+    let overlap = session.desk.home.config().pin_overlap;
     for name in &ordering.names {
         if !known.grant.names.contains(name) {
             return Ok(Err(AcmeDenial::NotGranted(name.clone())));
@@ -268,12 +275,19 @@ fn draft(
         if own.is_some_and(|server| server.last_removed.is_some_and(|at| at > known.granted_seq)) {
             return Ok(Err(AcmeDenial::Removed(name.clone())));
         }
-        match holds(&registered, name).map(|server| demand_active(server, pin)) {
-            None | Some(Ok(())) => {}
-            Some(Err(UnfitKey::Dropped(host))) => {
-                return Ok(Err(AcmeDenial::Refused(UnfitKey::Dropped(host).into())));
+        let stays = |server: &Server| server.stays_until(session.now, overlap);
+        if let Some(server) = holds(&registered, name, stays) {
+            match (demand_active(server, pin), stays(server)) {
+                (Ok(()), _) => {}
+                (Err(UnfitKey::Dropped(host)), _) => {
+                    return Ok(Err(AcmeDenial::Refused(UnfitKey::Dropped(host).into())));
+                }
+                (Err(_), Some(until)) => {
+                    let removed = server.host.clone();
+                    return Ok(Err(AcmeDenial::StillPinned(name.clone(), removed, until)));
+                }
+                (Err(_), None) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
             }
-            Some(Err(_)) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
         }
     }
     // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server,
@@ -290,9 +304,14 @@ fn draft(
 }
 
 /// The server by whose pins apps hold a host: its own, or the nearest above it that has them hold for the
-/// hosts below.
-fn holds<'a>(registered: &'a [Server], name: &Host) -> Option<&'a Server> {
-    let standing = || registered.iter().filter(|server| server.removed.is_none());
+/// hosts below. The pins of one that was removed may stay a while.
+fn holds<'a>(
+    registered: &'a [Server],
+    name: &Host,
+    stays: impl Fn(&Server) -> Option<Time>,
+) -> Option<&'a Server> {
+    let is_pinned = |server: &&Server| server.removed.is_none() || stays(server).is_some();
+    let standing = || registered.iter().filter(is_pinned);
     let is_below = |server: &&Server| {
         let above = format!(".{}", server.host);
         server.include_subdomains && name.to_string().ends_with(&above)

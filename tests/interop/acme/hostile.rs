@@ -660,4 +660,15 @@ fn below_a_server_whose_pins_hold_for_subdomains_its_key_is_the_one() {
         &["-key", &format!("apps/{above}.key")],
     );
     client.finalize(&order, &own).is(200);
+    // The same as long as they do.
+    let remove = ["server", "remove", above, "--confirm", above, "--yes", "-q"];
+    at.home.run(&remove);
+    let another = csr(&at, "another", &[below]);
+    let order = client.order(&[below]).is(201);
+    let said = client.finalize(&order, &another).refused(400, "badCSR");
+    let told = said.json()["detail"].as_str().unwrap().to_owned();
+    assert!(told.contains(&format!("pki server remove {above} --now")), "{told}");
+    client.finalize(&order, &own).is(200);
+    at.home.run(&[&remove[..], &["--now"]].concat());
+    client.finalize(&client.order(&[below]).is(201), &another).is(200);
 }
