@@ -285,7 +285,7 @@ pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Resul
 ///
 /// # Errors
 /// Where the certificate is not for the server, or is revoked, or its key is not the one that the server
-/// uses, or its pin is not published. The signature is not checked.
+/// uses, or was given up since, or its pin is not published. The signature is not checked.
 pub fn demand_taken_by_apps(
     home: &Home,
     store: &Store,
@@ -306,6 +306,7 @@ pub fn demand_taken_by_apps(
         .into());
     }
     demand_active(server, certificate.pin)?;
+    demand_nobody_elses(store, home, &server.host, certificate)?;
     let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
     demand_everywhere(home, server, certificate.pin)?;
     let mut sets = published

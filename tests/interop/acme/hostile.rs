@@ -573,8 +573,31 @@ fn a_key_that_was_given_up_is_certified_for_nobody() {
         .as_str()
         .unwrap()
         .to_owned();
+    // Another CA has certified the same key.
+    let by_another = [
+        "req",
+        "-x509",
+        "-new",
+        "-key",
+        &format!("tls/{HOST}.key"),
+        "-out",
+        "another.crt",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=x",
+        "-addext",
+        &format!("subjectAltName=DNS:{HOST}"),
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    at.home.foreign("openssl", &by_another).ok();
+    let verify = ["server", "verify", HOST, "--cert", "another.crt"];
+    at.home.run(&verify);
     at.home
         .run(&["revoke", &serial, "--reason", "compromised", "--yes", "-q"]);
+    let said = finish(&mut at.home.pki(&verify), b"").exits(3);
+    assert!(said.stderr.contains("given up"), "{said}");
     let pinned = Client::bound(&at, &at.account_for(HOST, &[]));
     let own = csr_of(
         &at,
@@ -667,7 +690,10 @@ fn below_a_server_whose_pins_hold_for_subdomains_its_key_is_the_one() {
     let order = client.order(&[below]).is(201);
     let said = client.finalize(&order, &another).refused(400, "badCSR");
     let told = said.json()["detail"].as_str().unwrap().to_owned();
-    assert!(told.contains(&format!("pki server remove {above} --now")), "{told}");
+    assert!(
+        told.contains(&format!("pki server remove {above} --now")),
+        "{told}"
+    );
     client.finalize(&order, &own).is(200);
     at.home.run(&[&remove[..], &["--now"]].concat());
     client.finalize(&client.order(&[below]).is(201), &another).is(200);
