@@ -174,11 +174,11 @@ impl Context {
     }
 
     /// Takes in what the published lists at hand name and the ledger does not, so that it can be revoked by
-    /// name.
+    /// name; and leaves the home open.
     ///
     /// # Errors
     /// A busy home, or a ledger that cannot be written.
-    pub fn recover(&self, desk: &Desk) -> Result<(), Failure> {
+    pub fn recover<'a>(&self, desk: &'a Desk) -> Result<Session<'a>, Failure> {
         let mut session = self.session(desk, &mut ClockPolicy::Lenient)?;
         let recovered = ca::recover(&mut session)?;
         let recovered: Vec<String> = recovered
@@ -186,7 +186,7 @@ impl Context {
             .map(|told| format!("{} of {}", told.serial, told.address))
             .collect();
         self.tell_recovered(&recovered);
-        Ok(())
+        Ok(session)
     }
 
     /// What is in doubt is told also where the operator has just said that it means nothing: perhaps nobody

@@ -125,14 +125,21 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     args.server.patience(crate::cli::verify::PATIENCE)?;
     let desk = context.desk_to_revoke()?;
-    if !args.common.dry_run {
-        context.recover(&desk)?;
-    }
-    let (whom, store) = meant(&args.whom, context, &desk)?;
-    context.tell_reader(&store)?;
-    let outlook = outlook(&whom, args.of_server(), &store)?;
+    let of_server = args.of_server();
+    let looked = look(&args.common, context, &desk, |store| {
+        Ok(match meant(&args.whom, context, store)? {
+            Meant::One(whom) => Ok((outlook(&whom, of_server, store)?, whom)),
+            Meant::OneOf(several) => Err(several),
+        })
+    })?;
     // An open index keeps others out while somebody types.
-    drop(store);
+    let (outlook, whom) = match looked {
+        Ok(looked) => looked,
+        Err(several) => {
+            let whom = Whom::Device(context.one_of(several)?);
+            (outlook(&whom, of_server, &desk.home.read()?)?, whom)
+        }
+    };
     let found = match outlook {
         Outlook::Recorded(found) => found,
         Outlook::Unrecorded { serial, already } => {
@@ -199,25 +206,38 @@ enum Outlook {
     Unrecorded { serial: Serial, already: bool },
 }
 
-/// What is meant; and the ledger, open for more than one look: where devices are many, opening it takes
-/// longer than all that is asked of it.
-fn meant(named: &Named, context: &Context, desk: &Desk) -> Result<(Whom, Store), Failure> {
-    let store = desk.home.read()?;
+/// Looks at the ledger once: where devices are many, opening it takes longer than all that is asked of it. It has
+/// what the published lists name first, where something is to be done.
+fn look<T>(
+    common: &Common,
+    context: &Context,
+    desk: &Desk,
+    look: impl FnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match common.dry_run {
+        true => look(&context.read(&desk.home)?),
+        false => look(&context.recover(desk)?.store),
+    }
+}
+
+/// What a name stands for.
+enum Meant {
+    One(Whom),
+    OneOf(Sought),
+}
+
+fn meant(named: &Named, context: &Context, store: &Store) -> Result<Meant, Failure> {
     let addressee = match named {
-        Named::Serial(serial) => return Ok((Whom::Certificate(*serial), store)),
+        Named::Serial(serial) => return Ok(Meant::One(Whom::Certificate(*serial))),
         Named::Addressee(addressee) => addressee,
     };
-    if let Some(address) = only_invited(&store, addressee)? {
-        return Ok((Whom::Device(address), store));
+    if let Some(address) = only_invited(store, addressee)? {
+        return Ok(Meant::One(Whom::Device(address)));
     }
-    match context.sought(&store, addressee)? {
-        Sought::One(address) => Ok((Whom::Device(address), store)),
-        several => {
-            drop(store);
-            let address = context.one_of(several)?;
-            Ok((Whom::Device(address), desk.home.read()?))
-        }
-    }
+    Ok(match context.sought(store, addressee)? {
+        Sought::One(address) => Meant::One(Whom::Device(address)),
+        several @ Sought::Several(..) => Meant::OneOf(several),
+    })
 }
 
 fn outlook(whom: &Whom, of_server: Reason, store: &Store) -> Result<Outlook, Failure> {
@@ -309,26 +329,22 @@ fn revoke_unrecorded(
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk_to_revoke()?;
-    if !args.common.dry_run {
-        context.recover(&desk)?;
-    }
     let employee = args.employee;
-    let (found, since) = {
-        let store = context.read(&desk.home)?;
-        let now = earliest(&store)?;
+    let (found, since) = look(&args.common, context, &desk, |store| {
+        let now = earliest(store)?;
         let records = store.employee(&employee)?;
-        let invites = ca::open_of_employee(&store, &employee, now)?;
+        let invites = ca::open_of_employee(store, &employee, now)?;
         let since = store.offboarded(&employee)?;
         if records.is_empty() && since.is_none() && invites.is_empty() {
-            return Err(context.nobody(&store, &employee, employee.as_str()));
+            return Err(context.nobody(store, &employee, employee.as_str()));
         }
         let found = Found {
             label: employee.to_string(),
             accepted: ca::to_take_back(records, now).len(),
             invites,
         };
-        (found, since)
-    };
+        Ok((found, since))
+    })?;
     if found.accepted > 0 || since.is_none() {
         let (given, name) = (args.confirm.as_deref(), employee.as_str());
         let question = format!("This revokes {} of {employee}.", certificates(found.accepted));
