@@ -3,6 +3,24 @@
 use super::error::Failure;
 use crate::ca::ClockPolicy;
 
+/// `--confirm CLOCK`, for a command that has nothing else to confirm.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ClockArgs {
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+}
+
+impl ClockArgs {
+    /// What they say of the clock.
+    ///
+    /// # Errors
+    /// As [`clock_policy`].
+    pub fn policy(&self) -> Result<ClockPolicy, Failure> {
+        clock_policy(self.confirm.as_deref())
+    }
+}
+
 /// Reads `--confirm CLOCK`, which lets a change go on although the clock is before the last event or far
 /// after it.
 ///

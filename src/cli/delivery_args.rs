@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::clock::ClockArgs;
 use super::error::Failure;
 use super::place::{directory, new_file};
 use super::secrets::{BundleSecret, IssuingSecret};
@@ -39,9 +40,8 @@ pub struct DeliveryArgs {
     /// Check everything, say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    pub confirm: Option<String>,
+    #[command(flatten)]
+    pub clock: ClockArgs,
     #[command(flatten)]
     pub bundle: BundleSecret,
     #[command(flatten)]

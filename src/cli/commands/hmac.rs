@@ -13,7 +13,7 @@ use crate::key::{HmacSecret, Passphrase};
 use crate::model::{Address, HmacEpoch, HmacHost, Host, Span};
 
 use super::server::dry_run;
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::named::Addressee;
@@ -78,9 +78,8 @@ pub struct RotateArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -122,7 +121,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 fn rotate(args: &RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = &args.host;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = args.clock.policy()?;
     let desk = context.desk()?;
     let is_new = context.read(&desk.home)?.hmac_host(host)?.is_none();
     if args.dry_run {

@@ -17,7 +17,6 @@ use crate::model::{Address, Host, counted};
 
 use super::forecast::{Forecast, Origin};
 use super::issue_one::{keys_to_hand_out, not_handed_out, publish};
-use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
@@ -140,7 +139,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         remembered,
     } = work;
     let desk = context.desk_of(home);
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = args.clock.policy()?;
     let bar = ui.progress("issuing", requests.len());
     let widest = requests
         .iter()

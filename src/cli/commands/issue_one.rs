@@ -15,7 +15,6 @@ use crate::key::Passphrase;
 use crate::model::{Address, Form, Host, Platform, Record, Status, Time, counted};
 use crate::store::Store;
 
-use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::delivery_args::{DeliveryArgs, Qr, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
@@ -100,7 +99,7 @@ pub fn one(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk_of(home);
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = args.clock.policy()?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
         ui.show_secret(format_args!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::ca::{self, CaError};
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::disk::{self, Shown};
 use crate::home::config::check_base_url;
 use crate::key::os_rng;
@@ -82,9 +82,8 @@ pub struct CrlArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     root: RootSecret,
     #[command(flatten)]
@@ -195,7 +194,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
     } else {
         Some(args.issuing.unlock(&desk.home, ui)?)
     };
-    let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let mut session = context.session(&desk, &mut args.clock.policy()?)?;
     let terms = ca::sign_root_crl(&mut session, &root)?;
     ui.say(format!(
         "the root's CRL {} is good until {}",

@@ -10,7 +10,7 @@ use crate::ca::{
     self, Asked, Asking, CaError, ClockPolicy, Desk, EnrollmentError, Handout, Invitation, IssuanceError,
     OutputDir, Replaces,
 };
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::{has_ended, would_end};
@@ -88,9 +88,8 @@ pub struct CreateArgs {
     /// Check everything, say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    pub confirm: Option<String>,
+    #[command(flatten)]
+    pub clock: ClockArgs,
     #[command(flatten)]
     pub issuing: IssuingSecret,
 }
@@ -332,7 +331,7 @@ fn record_with_key(
     // The passphrase is stretched while nobody waits for the home.
     let form = first(&context.read(&desk.home)?)?.holder.platform.form();
     let handout = Handout::of(form)?;
-    let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let mut session = context.session(desk, &mut args.clock.policy()?)?;
     let asking = first(&session.store)?;
     let invitation = ca::invite_by_bundle(&mut session, devices, asking, handout)?;
     Ok(vec![invitation])
@@ -345,7 +344,7 @@ fn record(
     askings: &dyn Fn(&Store) -> Result<Vec<Asking>, Failure>,
     context: &Context,
 ) -> Result<Vec<Invitation>, Failure> {
-    let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let mut session = context.session(desk, &mut args.clock.policy()?)?;
     let askings = askings(&session.store)?;
     Ok(ca::invite(&mut session, devices, askings)?)
 }

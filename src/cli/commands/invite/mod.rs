@@ -10,7 +10,7 @@ mod many;
 use clap::Subcommand;
 
 use crate::ca::{self, CaError, EnrollmentError, NotFound};
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::and_its_bundle;
@@ -53,9 +53,8 @@ pub struct ApproveArgs {
     /// The words that the phone shows: approve that phone, and ask nothing
     #[arg(long, value_name = "WORDS")]
     words: Option<String>,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -125,7 +124,7 @@ fn approve(args: &ApproveArgs, context: &Context) -> Result<Exit, Failure> {
     };
     let devices = args.issuing.unlock(&home, ui)?;
     let desk = context.desk_of(home);
-    let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let mut session = context.session(&desk, &mut args.clock.policy()?)?;
     let invite = ca::approve_invite(&mut session, &devices, &args.id, &words)?;
     ui.say(format!(
         "{} is approved: it gets its certificate when it asks again",

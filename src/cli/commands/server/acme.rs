@@ -13,7 +13,7 @@ use crate::model::{AccountId, Host, Reason, Serial, counted};
 use crate::store::Store;
 
 use super::dry_run;
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
@@ -52,9 +52,8 @@ pub struct AcmeArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -117,7 +116,7 @@ pub fn acme(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = args.clock.policy()?;
     let desk = context.desk()?;
     let Some(chain) = desk.home.servers() else {
         return Err(CaError::from(AcmeError::NoAuthority).into());

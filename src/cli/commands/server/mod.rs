@@ -18,7 +18,7 @@ use crate::model::{Contents, Host, Pin};
 use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
-use crate::cli::clock::clock_policy;
+use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::handed_in;
@@ -71,9 +71,8 @@ pub struct AddArgs {
     /// Hold apps to the same pins for the hosts below it
     #[arg(long)]
     include_subdomains: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -97,9 +96,8 @@ pub struct ImportArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -176,10 +174,10 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     let AddArgs {
         host,
         include_subdomains,
-        confirm,
+        clock,
         common,
     } = args;
-    let mut policy = clock_policy(confirm.as_deref())?;
+    let mut policy = clock.policy()?;
     demand_no_file(&host)?;
     let desk = context.desk()?;
     if context.read(&desk.home)?.server(&host)?.is_some() {
@@ -247,7 +245,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
 fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = args.host;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = args.clock.policy()?;
     let certificate = read_certificate(&args.cert)?;
     let desk = context.desk()?;
     // Closed again before anybody is asked: an open index keeps others out.
