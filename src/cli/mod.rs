@@ -27,6 +27,7 @@ mod pager;
 mod people;
 mod prompt;
 mod published;
+mod recording;
 mod report;
 mod secrets;
 mod streams;

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::check_value::CheckValue;
 use super::event::{Event, Fact};
 use super::host::Host;
-use super::server::{ServerCertificate, remember};
 use super::time::Time;
 
 /// The name of an account: 64 random bits, in text 16 hexadecimal digits. It is no secret. It is the key
@@ -100,9 +99,6 @@ pub fn account_of(fact: &Fact) -> Option<AccountId> {
     {
         return Some(*account);
     }
-    if let Fact::ServerCertified(certified) = fact {
-        return certified.account;
-    }
     None
 }
 
@@ -125,10 +121,6 @@ pub struct AcmeAccount {
     /// The time since which nothing can be ordered, where an operator cancelled it or its client gave it up.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<Time>,
-    /// The newest certificates that it has ordered and that had not ended when the last one was, the newest
-    /// last.
-    #[serde(default)]
-    pub certificates: Vec<ServerCertificate>,
 }
 
 impl AcmeAccount {
@@ -155,7 +147,6 @@ impl AcmeAccount {
                 key: None,
                 given_up: false,
                 ended: None,
-                certificates: Vec::new(),
             });
         };
         if let Fact::AcmeBound { key, .. } = &event.fact
@@ -168,9 +159,6 @@ impl AcmeAccount {
         }
         if let Fact::AcmeCancelled { .. } | Fact::AcmeDeactivated { .. } = &event.fact {
             known.ended.get_or_insert(event.time);
-        }
-        if let Fact::ServerCertified(certified) = &event.fact {
-            remember(&mut known.certificates, certified.known(), event.time);
         }
         Some(known)
     }

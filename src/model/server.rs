@@ -258,7 +258,7 @@ impl Server {
 const REMEMBERED: usize = 100;
 
 /// Takes in a certificate; those that have ended by `now` are forgotten, and the oldest of too many.
-pub(super) fn remember(known: &mut Vec<ServerCertificate>, certificate: ServerCertificate, now: Time) {
+fn remember(known: &mut Vec<ServerCertificate>, certificate: ServerCertificate, now: Time) {
     known.retain(|one| !one.validity.ended(now));
     known.push(certificate);
     let too_many = known.len().saturating_sub(REMEMBERED);

@@ -63,12 +63,28 @@ impl Store {
         self.index.account_of_key(pin)
     }
 
-    /// Every certificate that an ACME account has ordered, whatever has become of it.
+    /// The ACME accounts that a key, as the text of its JWK, was ever bound to.
     ///
     /// # Errors
     /// A damaged index.
-    pub fn ordered_of(&self, account: AccountId) -> Result<Vec<Serial>, StoreError> {
-        let ordered = self.index.ordered_of(account)?;
-        Ok(ordered.into_iter().map(|(serial, _)| serial).collect())
+    pub fn accounts_that_held(&self, jwk: &str) -> Result<Vec<AccountId>, StoreError> {
+        self.index.accounts_that_held(jwk)
+    }
+
+    /// The pin of the key of a certificate of the servers' CA.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn pin_of_certified(&self, serial: &Serial) -> Result<Option<Pin>, StoreError> {
+        self.index.pin_of_certified(serial)
+    }
+
+    /// Every certificate that an ACME account has ordered, whatever has become of it, the newest
+    /// last, each with its end.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn ordered_of(&self, account: AccountId) -> Result<Vec<(Serial, Time)>, StoreError> {
+        self.index.ordered_of(account)
     }
 }

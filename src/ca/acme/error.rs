@@ -27,9 +27,9 @@ pub enum AcmeError {
         /// Its accounts.
         accounts: Vec<AccountId>,
     },
-    /// The account has ended already.
-    #[error("the account {0} has ended already")]
-    Ended(AccountId),
+    /// A server has no account of its own, and another one's may order for it.
+    #[error("{0} has no account of its own: {1}, of {2}, may order certificates for it")]
+    NameOfAnother(Host, AccountId, Host),
 }
 
 impl Fault for AcmeError {
@@ -40,7 +40,7 @@ impl Fault for AcmeError {
             Self::TooManyNames(_) => (Kind::BadRequest, "names"),
             Self::OtherSecret(_) => (Kind::Damaged, "key"),
             Self::Several { .. } => (Kind::Conflict, "several"),
-            Self::Ended(_) => (Kind::Conflict, "ended"),
+            Self::NameOfAnother(..) => (Kind::Conflict, "name"),
         }
     }
 }

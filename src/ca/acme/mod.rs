@@ -19,7 +19,7 @@ use crate::home::Home;
 use crate::key::{AcmeSecret, Passphrase, os_rng};
 use crate::model::draft::Issuer;
 use crate::model::server::ServerDraft;
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Reason, Serial, Time};
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Reason, Revocation, Serial, Time};
 use crate::store::Store;
 use error::AcmeError;
 use rand_core::{CryptoRng, Rng};
@@ -154,37 +154,56 @@ pub enum WhichAccount {
     All,
 }
 
-/// The accounts of a server that are to be ended; where what they have ordered is to be revoked as well, also
-/// those that have ended before and have something left.
+/// The accounts of a server that are to be ended, none where all of them have ended and nothing is left of them.
+/// Where what they have ordered is to be revoked for a reason, also those that have ended before and have left
+/// something that it is to be revoked for.
 ///
 /// # Errors
-/// Where there is none, the one that is named has ended, or there are several and none is named.
+/// Where there never was one, or there are several and none is named.
 pub fn accounts_to_end(
     store: &Store,
     host: &Host,
     which: WhichAccount,
-    revoke: bool,
+    revoke: Option<Reason>,
     now: Time,
 ) -> Result<Vec<AcmeAccount>, CaError> {
     let mut accounts = store.acme_accounts()?;
+    let for_it: Vec<AcmeGrant> = accounts
+        .iter()
+        .filter(|account| account.ended.is_none() && account.grant.names.contains(host))
+        .map(|account| account.grant.clone())
+        .collect();
     accounts.retain(|account| account.host() == host);
     if let WhichAccount::Named(id) = which {
         accounts.retain(|account| account.grant.account == id);
-        return match &accounts[..] {
-            [] => Err(NotFound::Account(id, host.clone()).into()),
-            [one] if one.ended.is_some() && !revoke => Err(AcmeError::Ended(id).into()),
-            _ => Ok(accounts),
-        };
-    }
-    let mut meant = Vec::new();
-    for account in accounts {
-        let id = account.grant.account;
-        if account.ended.is_none() || (revoke && !store.good_of_account(id, now)?.is_empty()) {
-            meant.push(account);
+        if accounts.is_empty() {
+            return Err(NotFound::Account(id, host.clone()).into());
         }
     }
+    if accounts.is_empty() {
+        return Err(match for_it.first() {
+            Some(grant) => {
+                AcmeError::NameOfAnother(host.clone(), grant.account, grant.names[0].clone()).into()
+            }
+            None => NotFound::Accounts(host.clone()).into(),
+        });
+    }
+    let (mut meant, mut left) = (Vec::new(), Vec::new());
+    for account in accounts {
+        let has_left = || revoke.map_or(Ok(false), |reason| has_left(store, &account, reason));
+        let has_good = || Ok::<_, CaError>(!store.good_of_account(account.grant.account, now)?.is_empty());
+        if account.ended.is_none() || (revoke.is_some() && has_good()?) {
+            meant.push(account);
+        } else if has_left()? {
+            left.push(account);
+        }
+    }
+    // Whoever broke in may have ended the account, so that nothing of it stands out. Where another one was granted
+    // since, that one is meant by whoever names none.
+    if meant.is_empty() || which == WhichAccount::All {
+        meant.append(&mut left);
+    }
     match (&meant[..], which) {
-        ([], _) => Err(NotFound::Accounts(host.clone()).into()),
         ([_, _, ..], WhichAccount::Only) => Err(AcmeError::Several {
             host: host.clone(),
             accounts: meant.iter().map(|account| account.grant.account).collect(),
@@ -194,8 +213,38 @@ pub fn accounts_to_end(
     }
 }
 
+/// Whether something of an account was not given up for this reason: its key, or that of a certificate.
+fn has_left(store: &Store, account: &AcmeAccount, reason: Reason) -> Result<bool, CaError> {
+    if account.key.is_some() && !account.given_up && reason.gives_up_key() {
+        return Ok(true);
+    }
+    for (serial, _) in store.ordered_of(account.grant.account)? {
+        if let Some((_, before)) = store.certified(&serial)?
+            && is_raised(before, reason)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a certificate, revoked before or not, is given up for this reason and was not before: the key of one
+/// that has ended is given up as well.
+fn is_raised(before: Option<Revocation>, reason: Reason) -> bool {
+    raises(before.map_or(Reason::Unspecified, |before| before.reason), reason)
+}
+
+/// What was taken back with accounts.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    /// The certificates that were good.
+    pub revoked: Vec<Serial>,
+    /// How many keys nobody is to use any more, of certificates and of clients.
+    pub given_up: usize,
+}
+
 /// Cancels accounts: nothing is ordered by them from now on. What they have ordered stays good, unless it is
-/// to be revoked for this reason. Returned are the certificates that were.
+/// to be revoked for this reason.
 ///
 /// # Errors
 /// Where it cannot be recorded.
@@ -203,24 +252,28 @@ pub fn cancel(
     session: &mut Session<'_>,
     accounts: &[AcmeAccount],
     revoke: Option<Reason>,
-) -> Result<Vec<Serial>, CaError> {
+) -> Result<TakenBack, CaError> {
     let mut facts: Vec<Fact> = Vec::new();
-    let mut revoked = Vec::new();
+    let mut taken = TakenBack::default();
     for account in accounts {
         let id = account.grant.account;
-        facts.push(Fact::AcmeCancelled {
-            account: id,
-            gives_up_key: revoke.is_some_and(Reason::gives_up_key),
-        });
+        let gives_up_key = revoke.is_some_and(Reason::gives_up_key);
+        if account.ended.is_none() || (gives_up_key && !account.given_up) {
+            taken.given_up += usize::from(gives_up_key && account.key.is_some());
+            facts.push(Fact::AcmeCancelled {
+                account: id,
+                gives_up_key,
+            });
+        }
         let Some(reason) = revoke else { continue };
         let good = session.store.good_of_account(id, session.now)?;
-        for serial in session.store.ordered_of(id)? {
+        for (serial, _) in session.store.ordered_of(id)? {
             let Some((host, before)) = session.store.certified(&serial)? else {
                 continue;
             };
-            // Also of what has ended, or was revoked for less, the key is given up.
-            let is_raised = raises(before.map_or(Reason::Unspecified, |before| before.reason), reason);
+            let is_raised = is_raised(before, reason);
             if good.contains(&serial) || is_raised {
+                taken.given_up += usize::from(is_raised && reason.gives_up_key());
                 facts.push(Fact::ServerRevoked {
                     serial,
                     host: Some(host),
@@ -229,17 +282,36 @@ pub fn cancel(
                 });
             }
         }
-        revoked.extend(good);
+        taken.revoked.extend(good);
     }
     session.commit(facts)?;
-    Ok(revoked)
+    Ok(taken)
+}
+
+/// Removes the secrets of a server's accounts that have ended: without it no event brings an account back. Also
+/// those that were left, because a command was cut off. Returned are those that are still there, and why.
+///
+/// # Errors
+/// A damaged index.
+pub fn forget_ended(session: &Session<'_>, host: &Host) -> Result<Vec<(PathBuf, CaError)>, CaError> {
+    let home = &session.desk.home;
+    let accounts = session.store.acme_accounts()?;
+    let ended = accounts
+        .iter()
+        .filter(|account| account.host() == host && account.ended.is_some());
+    Ok(ended
+        .filter_map(|account| {
+            let id = account.grant.account;
+            Some((secret_path(home, id), forget(home, id).err()?))
+        })
+        .collect())
 }
 
 /// Removes the secret of an account that has ended: without it no event brings the account back.
 ///
 /// # Errors
 /// Where it cannot be removed.
-pub fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
+fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
     let path = secret_path(home, account);
     disk::remove_if_there(&path)?;
     match path.parent().filter(|directory| directory.is_dir()) {

@@ -216,11 +216,14 @@ fn bound_to(
 ) -> Result<Result<Vec<Fact>, AcmeDenial>, CaError> {
     let accounts = session.store.acme_accounts()?;
     let has_it = |account: &&AcmeAccount| account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk);
-    let holders = || accounts.iter().filter(has_it);
-    if let Some(other) = holders().find(|account| account.ended.is_none()) {
+    let mut holders = accounts.iter().filter(has_it);
+    if let Some(other) = holders.find(|account| account.ended.is_none()) {
         return Ok(Err(AcmeDenial::KeyInUse(other.grant.account)));
     }
-    if holders().any(|account| account.given_up) {
+    // Also where the account has changed it for another one since: whoever broke in may have had it before.
+    let held = session.store.accounts_that_held(&key.jwk)?;
+    let gave_up = |account: &&AcmeAccount| account.given_up && held.contains(&account.grant.account);
+    if accounts.iter().any(|account| gave_up(&account)) {
         return Ok(Err(AcmeDenial::UnfitAccountKey));
     }
     let parsed = Jwk::parse(&key.jwk).ok();
@@ -338,6 +341,12 @@ fn revoke(
             return Ok(Err(AcmeDenial::NotOrdered));
         }
     }
+    let reason = match revoker {
+        Revoker::Account(..) if reason.gives_up_key() && is_registered(session, &serial)? => {
+            Reason::Unspecified
+        }
+        Revoker::Account(..) | Revoker::Holder => reason,
+    };
     match session.store.certified(&serial)? {
         None => Ok(Err(AcmeDenial::NotOrdered)),
         Some((_, Some(before))) if !raises(before.reason, reason) => Ok(Err(AcmeDenial::AlreadyRevoked)),
@@ -346,4 +355,14 @@ fn revoke(
             Ok(Ok(AcmeDone::Recorded))
         }
     }
+}
+
+/// Whether the key of a certificate is one of a server in the register. Apps hold servers to it, and who has an
+/// account has not shown that the key is its own: only who has it, and an operator, can give it up.
+fn is_registered(session: &Session<'_>, serial: &Serial) -> Result<bool, CaError> {
+    let Some(pin) = session.store.pin_of_certified(serial)? else {
+        return Ok(false);
+    };
+    let registered = session.store.known_servers()?;
+    Ok(registered.iter().any(|server| server.had(pin)))
 }

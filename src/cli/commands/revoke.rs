@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Session, Whom};
 use crate::check::Url;
-use crate::home::Home;
 use crate::issuer::Devices;
 use crate::model::{Address, Employee, Host, Invite, Reason, Serial, Time, counted};
 use crate::store::Store;
@@ -18,6 +17,7 @@ use crate::cli::context::{Context, Sought, earliest};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::{Addressee, Named};
+use crate::cli::recording::{is_behind, publish, tell_recorded_alone, unlock};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::ui::Ui;
@@ -94,13 +94,6 @@ impl Common {
             self.issuing.try_out(&desk.home, ui);
         }
     }
-}
-
-/// Whether something is left to publish: an earlier command may have been cut off between recording and
-/// publishing, or what was to follow failed.
-fn is_behind(desk: &Desk) -> Result<bool, Failure> {
-    Ok(!ca::owed_commands(&desk.home).is_empty()
-        || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty())
 }
 
 #[derive(Debug, Serialize)]
@@ -399,7 +392,7 @@ fn finish(
         return tell_what_would_be(found, ui);
     }
     let issuing: Option<Devices> = match publishes {
-        true => unlock(&common, context, desk, IssuingSecret::unlock)?,
+        true => unlock(&common.issuing, context, desk, IssuingSecret::unlock)?,
         false => None,
     };
     let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
@@ -511,54 +504,4 @@ fn tell_who_is_to_read_it(context: &Context, desk: &Desk) {
 
 fn certificates(count: usize) -> String {
     counted(count, "certificate")
-}
-
-/// Publishes what was recorded. Nothing opens the key where pki.toml alone may say who knows its passphrase,
-/// and nobody can tell what it says.
-fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>) -> Result<Exit, Failure> {
-    let Some(keys) = keys else {
-        return Ok(tell_recorded_alone(context, session.desk, "run `pki publish`"));
-    };
-    context.publish_change(session, keys)
-}
-
-/// Says that nothing was published, and what is to follow. Where pki.toml cannot be read that is not done by
-/// `next` alone: what kept nobody waiting is told, and has its exit code.
-fn tell_recorded_alone(context: &Context, desk: &Desk, next: &str) -> Exit {
-    let Some(why) = desk.home.unread() else {
-        context.ui.hint(next);
-        return Exit::Done;
-    };
-    context.ui.warn(why);
-    context.ui.hint(
-        "it is recorded alone, and servers let it in: correct the file, then run `pki publish`, for no list has it yet",
-    );
-    Exit::Incomplete
-}
-
-/// What the key opens; nothing where only pki.toml could have said who knows its passphrase.
-///
-/// # Errors
-/// Whatever keeps the key closed, a lost phone can be recorded now.
-fn unlock<T>(
-    common: &Common,
-    context: &Context,
-    desk: &Desk,
-    open: impl FnOnce(&IssuingSecret, &Home, &Ui) -> Result<T, Failure>,
-) -> Result<Option<T>, Failure> {
-    let (secret, home, ui) = (&common.issuing, &desk.home, &context.ui);
-    if home.unread().is_some() && secret.is_typed(home) && !ui.can_ask() {
-        return Ok(None);
-    }
-    open(secret, home, ui).map(Some).map_err(|failure| match failure.exit {
-        Exit::Secret | Exit::Refused => {
-            let record = "nothing is recorded yet: the same with --no-publish records it without the key, and servers act on it after `pki publish`";
-            let hint = match &failure.hint {
-                Some(hint) => format!("{hint}; {record}"),
-                None => record.to_owned(),
-            };
-            failure.hint(hint)
-        }
-        Exit::Done | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
-    })
 }

@@ -1,5 +1,7 @@
 //! The ACME accounts in the index.
 
+use sha2::{Digest, Sha256};
+
 use super::codec::corrupt;
 use super::index::{Index, key};
 use super::pending::Pending;
@@ -11,6 +13,8 @@ use crate::store::StoreError;
 const ACCOUNT: u8 = b'A';
 /// The account that a key was bound to last.
 const BOUND: u8 = b'J';
+/// By a key and an account: that the one was bound to the other once.
+const HELD: u8 = b'H';
 
 impl Index {
     /// An ACME account.
@@ -30,6 +34,19 @@ impl Index {
         account.map(Some).ok_or_else(|| corrupt("an ACME account"))
     }
 
+    /// The ACME accounts that a key was ever bound to.
+    pub(in crate::store) fn accounts_that_held(&self, jwk: &str) -> Result<Vec<AccountId>, StoreError> {
+        let prefix = held(jwk);
+        let mut accounts = Vec::new();
+        self.map.scan(&prefix, &mut |place, _| {
+            let account = std::str::from_utf8(&place[prefix.len()..]).ok();
+            let account = account.and_then(|text| text.parse().ok());
+            accounts.push(account.ok_or_else(|| corrupt("an ACME account"))?);
+            Ok(true)
+        })?;
+        Ok(accounts)
+    }
+
     /// Every ACME account that there is or was, by its server's name, the oldest first.
     pub(in crate::store) fn acme_accounts(&self) -> Result<Vec<AcmeAccount>, StoreError> {
         let mut accounts = Vec::new();
@@ -46,6 +63,10 @@ fn place_of(id: AccountId) -> Vec<u8> {
     key(ACCOUNT, id.to_string().as_bytes())
 }
 
+fn held(jwk: &str) -> Vec<u8> {
+    key(HELD, &Sha256::digest(jwk))
+}
+
 fn read(value: &[u8]) -> Result<AcmeAccount, StoreError> {
     let account: AcmeAccount = serde_json::from_slice(value).map_err(|_| corrupt("an ACME account"))?;
     match account.grant.names.is_empty() {
@@ -55,18 +76,19 @@ fn read(value: &[u8]) -> Result<AcmeAccount, StoreError> {
 }
 
 impl Pending<'_> {
-    /// Applies an event of an ACME account, or one that an account has to do with.
+    /// Applies an event of an ACME account.
     pub(in crate::store) fn take_acme(&mut self, event: &Event) -> Result<(), StoreError> {
         let Some(id) = account_of(&event.fact) else {
             return Ok(());
         };
         let known = self.value(&place_of(id))?;
         let known = known.map(|value| read(&value)).transpose()?;
-        if let Fact::AcmeBound { account, key: bound } = &event.fact
-            && let Some(public) = Jwk::parse(&bound.jwk).ok().as_ref().and_then(Jwk::public_key)
-        {
+        if let Fact::AcmeBound { account, key: bound } = &event.fact {
             let account = account.to_string().into_bytes();
-            self.put(key(BOUND, &public.spki_sha256()), account);
+            self.put([held(&bound.jwk), account.clone()].concat(), Vec::new());
+            if let Some(public) = Jwk::parse(&bound.jwk).ok().as_ref().and_then(Jwk::public_key) {
+                self.put(key(BOUND, &public.spki_sha256()), account);
+            }
         }
         if let Some(account) = AcmeAccount::after(known, event) {
             let value = serde_json::to_vec(&account).map_err(|_| corrupt("an ACME account"))?;

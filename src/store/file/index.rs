@@ -50,7 +50,7 @@ pub(super) const HOME: &[u8] = b"h";
 /// version applies events without saying so here, and may leave out what only this one keeps.
 pub(super) const FORMAT: &[u8] = b"f";
 /// 6: records with the public keys, and shared keys.
-pub(in crate::store) const VERSION: u8 = 8;
+pub(in crate::store) const VERSION: u8 = 9;
 pub(super) const UNREVOKED: u8 = b'r';
 pub(super) const REVOKED: u8 = b'z';
 pub(super) const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];

@@ -14,7 +14,7 @@ const PINS: &[u8] = b"y";
 const SERVER: u8 = b's';
 const CERTIFIED: u8 = b'k';
 const ORDERED: u8 = b'O';
-/// The certificates that an account has ordered, each with its end.
+/// The certificates that an account has ordered, each with its end and the number of its event.
 const ORDERS: u8 = b'Q';
 /// The pin of the key of a certificate.
 const KEY_OF: u8 = b'K';
@@ -72,6 +72,13 @@ impl Index {
         value.map(|value| read_certified_key(&value)).transpose()
     }
 
+    /// The pin of the key of a server's certificate of our own CA.
+    pub(in crate::store) fn pin_of_certified(&self, serial: &Serial) -> Result<Option<Pin>, StoreError> {
+        let value = self.map.value(&key(KEY_OF, serial.octets()))?;
+        let pin = value.map(|pin| pin.try_into().map(Pin));
+        pin.transpose().map_err(|_| corrupt("a server's certificate"))
+    }
+
     /// The ACME account that a server's certificate was ordered by.
     pub(in crate::store) fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
         let Some(value) = self.map.value(&key(ORDERED, serial.octets()))? else {
@@ -83,17 +90,22 @@ impl Index {
         account.map(Some).ok_or_else(|| corrupt("a server's certificate"))
     }
 
-    /// The certificates that an ACME account has ordered, by serial number, each with its end.
+    /// The certificates that an ACME account has ordered, in that order, each with its end.
     pub(in crate::store) fn ordered_of(&self, account: AccountId) -> Result<Vec<(Serial, Time)>, StoreError> {
         let prefix = key(ORDERS, account.to_string().as_bytes());
         let mut found = Vec::new();
-        self.map.scan(&prefix, &mut |place, end| {
-            let serial = Serial::from_octets(&place[prefix.len()..]);
-            let end = Fields(end).time();
-            found.push(serial.zip(end).ok_or_else(|| corrupt("an order"))?);
+        self.map.scan(&prefix, &mut |place, value| {
+            let mut fields = Fields(value);
+            let mut read = || {
+                let serial = Serial::from_octets(&place[prefix.len()..])?;
+                let end = fields.time()?;
+                Some((fields.number()?, (serial, end)))
+            };
+            found.push(read().ok_or_else(|| corrupt("an order"))?);
             Ok(true)
         })?;
-        Ok(found)
+        found.sort_by_key(|(seq, _)| *seq);
+        Ok(found.into_iter().map(|(_, ordered)| ordered).collect())
     }
 
     pub(in crate::store) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
@@ -169,7 +181,7 @@ impl Pending<'_> {
                 if let Some(account) = certified.account {
                     let account = account.to_string().into_bytes();
                     let place = [&account[..], certified.serial.octets()].concat();
-                    self.put(key(ORDERS, &place), end.to_vec());
+                    self.put(key(ORDERS, &place), [end, event.seq.to_be_bytes()].concat());
                     self.put(key(ORDERED, certified.serial.octets()), account);
                 }
                 for host in certified.hosts() {
@@ -180,7 +192,6 @@ impl Pending<'_> {
                         })?;
                     }
                 }
-                self.take_acme(event)?;
             }
             Fact::ServerImported { host, certificate } => {
                 self.change_server(host, |server| {

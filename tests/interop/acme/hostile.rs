@@ -476,29 +476,6 @@ fn a_cancelled_account_does_not_come_back() {
     assert_ne!(client.order(&NAMES).status, 201);
 }
 
-/// Whoever broke into a server takes back himself what he ordered, as if nothing were wrong with its key.
-#[test]
-fn an_account_that_was_broken_into_loses_all_its_keys() {
-    let Some(at) = Ordering::start() else { return };
-    let client = Client::bound(&at, &at.account());
-    let request = csr(&at, "stolen", &NAMES);
-    let done = client.finalize(&client.order(&NAMES).is(201), &request).is(200);
-    std::fs::write(at.home.path("chain.pem"), client.certificate(&done)).unwrap();
-    let der = ["x509", "-in", "chain.pem", "-outform", "DER", "-out", "leaf.der"];
-    at.home.foreign("openssl", &der).ok();
-    let leaf = base64url(std::fs::read(at.home.path("leaf.der")).unwrap());
-    client
-        .post("/acme/revoke-cert", &json!({ "certificate": leaf, "reason": 4 }))
-        .is(200);
-    at.home
-        .run(&["server", "acme", NAMES[0], "--cancel", "--revoke", "--yes", "-q"]);
-    // Neither the key of the certificate nor that of the account comes back with another account.
-    register(&at, &client.key, &at.account()).refused(400, "badPublicKey");
-    let next = Client::bound(&at, &at.account());
-    next.finalize(&next.order(&NAMES).is(201), &request)
-        .refused(400, "badCSR");
-}
-
 /// Appends the first binding of a key once more, changed.
 fn append(at: &Ordering, change: impl FnOnce(&mut Value)) {
     at.home.rewrite_ledger(|events| {

@@ -1,5 +1,6 @@
 //! Servers that order their certificates themselves: the clients of ACME that people have, and a hostile one.
 
+mod broken_into;
 mod clients;
 mod hostile;
 mod jose;

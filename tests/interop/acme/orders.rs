@@ -344,7 +344,8 @@ fn an_operator_ends_an_account_and_what_it_ordered_stays_good() {
         .json();
     assert_eq!(taken["revoked"].as_array().unwrap().len(), 1, "{taken}");
     // Ended twice, and another server's.
-    run(&[NAMES[0], "--cancel", &one.kid]);
+    at.home
+        .run(&["server", "acme", NAMES[0], "--cancel", &one.kid, "--yes"]);
     run(&[HOST, "--cancel", &other.kid]);
     run(&[HOST, "--cancel"]);
 }

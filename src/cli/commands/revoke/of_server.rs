@@ -1,9 +1,10 @@
 //! `pki revoke SERIAL` of a certificate that a server has: apps refuse it, by the CRL of the servers' CA.
 
-use super::{Report, is_behind, publish, tell_recorded_alone, unlock};
+use super::Report;
 use crate::ca::{self, ClockPolicy, Desk};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::recording::{is_behind, publish, tell_recorded_alone, unlock};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
 use crate::model::{Host, Serial, Time};
@@ -42,7 +43,7 @@ pub fn revoke(
     if let Some(since) = since {
         ui.say(format!("{label} was revoked already, on {since}"));
         if !args.common.no_publish && is_behind(desk)? {
-            let keyring = unlock(&args.common, context, desk, IssuingSecret::unlock_all)?;
+            let keyring = unlock(&args.common.issuing, context, desk, IssuingSecret::unlock_all)?;
             let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
             exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
             published = exit == Exit::Done;
@@ -51,7 +52,7 @@ pub fn revoke(
         ui.confirm(&format!("Revoke {label} ({})?", reason))?;
         let keyring = match args.common.no_publish {
             true => None,
-            false => unlock(&args.common, context, desk, IssuingSecret::unlock_all)?,
+            false => unlock(&args.common.issuing, context, desk, IssuingSecret::unlock_all)?,
         };
         let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
         ca::revoke_server(&mut session, serial, reason)?;

@@ -1,22 +1,25 @@
 //! `pki server acme`: accounts by which servers order their certificates themselves.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::ca::{self, AcmeError, CaError, ClockPolicy, NewAccount, WhichAccount};
+use crate::ca::{self, AcmeError, CaError, ClockPolicy, NewAccount, Session, WhichAccount};
 use crate::model::acme::InvalidAccountId;
-use crate::model::{AccountId, Host, Reason, Serial, counted};
-
+use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, counted};
 use crate::store::Store;
 
 use super::dry_run;
 use crate::cli::clock::ClockArgs;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::secrets::IssuingSecret;
+use crate::cli::recording::{is_behind, publish, tell_recorded_alone, unlock};
+use crate::cli::report::DryRun;
+use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::cli::ui::Ui;
 use crate::cli::words::Words;
 
 /// Let a server order its certificates itself, by ACME (certbot, Caddy, lego), or no longer
@@ -49,6 +52,9 @@ pub struct AcmeArgs {
     /// Why
     #[arg(long, requires = "revoke", default_value = "compromised", value_parser = Words::new(&Reason::ALL, Reason::word))]
     reason: Reason,
+    /// With --revoke: record it, and leave the CRL to the next `pki publish` (no passphrase is needed)
+    #[arg(long, requires = "revoke")]
+    no_publish: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -99,6 +105,12 @@ struct Cancelled {
     host: Host,
     cancelled: Vec<AccountId>,
     revoked: Vec<Serial>,
+    /// How many keys nobody is to use any more.
+    keys_given_up: usize,
+    /// What could not be removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets_left: Vec<PathBuf>,
+    published: bool,
 }
 
 impl fmt::Display for Cancelled {
@@ -185,76 +197,129 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
 fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = &args.host;
+    let reason = args.revoke.then_some(args.reason);
     // What takes something back is never refused for a clock in doubt, nor in what may be a copy.
     let mut policy = ClockPolicy::Lenient;
     let desk = context.desk_to_revoke()?;
-    let meant = |store: &Store, now| ca::accounts_to_end(store, host, which, args.revoke, now);
+    let meant = |store: &Store, now| ca::accounts_to_end(store, host, which, reason, now);
     let accounts = {
         let store = context.read(&desk.home)?;
         meant(&store, system_clock())?
     };
-    let told: Vec<String> = accounts.iter().map(|one| one.grant.account.to_string()).collect();
-    let told = match &told[..] {
-        [one] => format!("the account {one}"),
-        several => format!("the accounts {}", several.join(", ")),
-    };
+    let told = in_words(&accounts, which);
     let what = match args.revoke {
         true => format!("end {told} of {host}, and revoke all that was ordered by it"),
         false => format!("end {told} of {host}"),
     };
     let question = format!("{}?", what.replacen("end", "End", 1));
     if args.dry_run {
+        if accounts.is_empty() {
+            ui.say(format!("{told} of {host}: ended already"));
+            ui.report(&DryRun::new(Vec::new()))?;
+            return Ok(Exit::Done);
+        }
         ui.try_confirm(&question);
-        if args.revoke {
+        if args.revoke && !args.no_publish && desk.home.unread().is_none() {
             args.issuing.try_out(&desk.home, ui);
         }
         return dry_run(context, what);
     }
-    ui.confirm(&question)?;
-    let keyring = match args.revoke {
-        true => Some(args.issuing.unlock_all(&desk.home, ui)?),
+    if !accounts.is_empty() {
+        ui.confirm(&question)?;
+    }
+    // What an earlier command has recorded, and was cut off, is published now.
+    let publishes = args.revoke && !args.no_publish && (!accounts.is_empty() || is_behind(&desk)?);
+    let keyring = match publishes {
+        true => unlock(&args.issuing, context, &desk, IssuingSecret::unlock_all)?,
         false => None,
     };
     let mut session = context.session(&desk, &mut policy)?;
     let accounts = meant(&session.store, session.now)?;
-    let revoked = ca::cancel_accounts(&mut session, &accounts, args.revoke.then_some(args.reason))?;
-    for account in &accounts {
-        if let Err(error) = ca::forget_account(&desk.home, account.grant.account) {
-            ui.warn(format!(
-                "the secret of {} is still there: {error}",
-                account.grant.account
-            ));
-        }
+    let taken = ca::cancel_accounts(&mut session, &accounts, reason)?;
+    match accounts.is_empty() {
+        true => ui.say(format!("{told} of {host}: ended already")),
+        false => ui.say(format!("{host} orders nothing more by {told}")),
     }
-    ui.say(format!("{host} orders nothing more by {told}"));
-    let exit = match keyring {
-        Some(keyring) => {
-            ui.say(format!("{} revoked", counted(revoked.len(), "certificate")));
-            context.publish_change(&mut session, keyring.keys())
-        }
-        None => {
-            let mut good = 0;
-            for account in &accounts {
-                good += session
-                    .store
-                    .good_of_account(account.grant.account, session.now)?
-                    .len();
-            }
-            if good > 0 {
-                ui.hint(format!(
-                    "{} of it stay good until they end: `pki server list {host}` shows them; the same with --revoke takes them back",
-                    counted(good, "certificate")
-                ));
-            }
+    let secrets_left = forget(&session, host, ui)?;
+    let exit = match (args.revoke, publishes) {
+        (false, _) => {
+            hint_at_what_is_good(&session, args, which, ui)?;
             Ok(Exit::Done)
         }
+        (true, published) => {
+            ui.say(format!("{} revoked", counted(taken.revoked.len(), "certificate")));
+            if taken.given_up > 0 {
+                ui.more(format!(
+                    "{} given up: nobody is certified with one, or bound by one, again",
+                    counted(taken.given_up, "key")
+                ));
+            }
+            match (published, args.no_publish) {
+                (true, _) => publish(context, &mut session, keyring.as_ref().map(Keyring::keys)),
+                (false, true) => Ok(tell_recorded_alone(context, &desk, "run `pki publish`")),
+                (false, false) => Ok(Exit::Done),
+            }
+        }
     };
+    let published = publishes && matches!(exit, Ok(Exit::Done));
+    let exit = exit.map(|exit| match exit == Exit::Done && !secrets_left.is_empty() {
+        true => Exit::Incomplete,
+        false => exit,
+    });
     ui.report_done(
         &Cancelled {
             host: host.clone(),
             cancelled: accounts.iter().map(|one| one.grant.account).collect(),
-            revoked,
+            revoked: taken.revoked,
+            keys_given_up: taken.given_up,
+            secrets_left,
+            published,
         },
         exit,
     )
+}
+
+/// The accounts that are meant; also where nothing is left to be done with them.
+fn in_words(accounts: &[AcmeAccount], which: WhichAccount) -> String {
+    let ids: Vec<String> = accounts.iter().map(|one| one.grant.account.to_string()).collect();
+    match (&ids[..], which) {
+        ([one], _) => format!("the account {one}"),
+        ([], WhichAccount::Named(id)) => format!("the account {id}"),
+        ([], WhichAccount::Only | WhichAccount::All) => "every account".into(),
+        (several, _) => format!("the accounts {}", several.join(", ")),
+    }
+}
+
+/// Removes the secrets of accounts that have ended. Returned are those that are still there.
+fn forget(session: &Session<'_>, host: &Host, ui: &Ui) -> Result<Vec<PathBuf>, Failure> {
+    let left = ca::forget_ended_accounts(session, host)?;
+    for (path, why) in &left {
+        ui.warn(format!("the secret {} is still there: {why}", path.display()));
+        ui.hint("remove the file: with it, an older ledger would bring the account back");
+    }
+    Ok(left.into_iter().map(|(path, _)| path).collect())
+}
+
+fn hint_at_what_is_good(
+    session: &Session<'_>,
+    args: &AcmeArgs,
+    which: WhichAccount,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let host = &args.host;
+    let mut good = 0;
+    for account in session.store.acme_accounts()? {
+        let id = account.grant.account;
+        let is_meant = account.host() == host && account.ended.is_some();
+        if is_meant && !matches!(which, WhichAccount::Named(other) if other != id) {
+            good += session.store.good_of_account(id, session.now)?.len();
+        }
+    }
+    if good > 0 {
+        ui.hint(format!(
+            "{} of it stay good until they end: `pki server list {host}` shows them; the same with --revoke takes them back",
+            counted(good, "certificate")
+        ));
+    }
+    Ok(())
 }

@@ -29,7 +29,8 @@ pub struct ListArgs {
 #[derive(Debug, Serialize)]
 struct List {
     servers: Vec<Row>,
-    /// By which servers order certificates themselves, and those that have ended and left good certificates.
+    /// By which servers order certificates themselves, and those that have ended and left something that could be
+    /// taken back.
     accounts: Vec<AccountRow>,
 }
 
@@ -58,28 +59,37 @@ struct OrderedRow {
     revoked: Option<Time>,
 }
 
-/// The account with the certificates that have not ended; none where there is nothing left of it.
+/// How many certificates of an account are shown, the newest ones.
+const SHOWN: usize = 100;
+
+/// The account with the certificates that have not ended; none where nothing is left of it that could be taken
+/// back.
 fn account_row(account: AcmeAccount, store: &Store) -> Result<Option<AccountRow>, Failure> {
+    let now = system_clock();
+    let mut ordered = store.ordered_of(account.grant.account)?;
+    ordered.retain(|(_, end)| now <= *end);
     let mut certificates = Vec::new();
-    for known in &account.certificates {
-        if known.validity.ended(system_clock()) {
-            continue;
+    let mut has_good = false;
+    for (place, (serial, not_after)) in ordered.iter().enumerate() {
+        let (host, revocation) = store.certified(serial)?.unzip();
+        let revoked = revocation.flatten().map(|revocation| revocation.at);
+        has_good |= revoked.is_none();
+        if ordered.len() - place <= SHOWN {
+            certificates.push(OrderedRow {
+                certificate: CertificateRow {
+                    serial: serial.to_string(),
+                    not_after: *not_after,
+                    issuer: Certifier::Own,
+                },
+                host,
+                revoked,
+            });
         }
-        let certified = match known.serial.parse() {
-            Ok(serial) => store.certified(&serial)?,
-            Err(_) => None,
-        };
-        let (host, revocation) = certified.unzip();
-        certificates.push(OrderedRow {
-            certificate: CertificateRow::from(known),
-            host,
-            revoked: revocation.flatten().map(|revocation| revocation.at),
-        });
     }
-    let has_good = !store
-        .good_of_account(account.grant.account, system_clock())?
-        .is_empty();
-    Ok((account.ended.is_none() || has_good).then_some(AccountRow {
+    // Whoever broke in may have ended it, and revoked all: its keys are still to be given up.
+    let may_be_meant = !account.given_up && !certificates.is_empty();
+    let is_shown = account.ended.is_none() || has_good || may_be_meant;
+    Ok(is_shown.then_some(AccountRow {
         kid: account.grant.account,
         names: account.grant.names,
         days: account.grant.days,

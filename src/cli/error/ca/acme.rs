@@ -13,7 +13,9 @@ impl Advice for AcmeError {
             Self::Several { .. } => {
                 "name one, `--cancel KID`; `--cancel all` ends all of them".into()
             }
-            Self::Ended(_) => "`pki server list` shows those that have not".into(),
+            Self::NameOfAnother(_, account, host) => {
+                format!("`pki server acme {host} --cancel {account}` ends that one")
+            }
         })
     }
 }
