@@ -1,4 +1,5 @@
-//! What takes something back is recorded now, whatever keeps the key closed; what can be published is published.
+//! What takes something back is recorded now, whatever keeps the key closed; what can be published is
+//! published.
 
 use super::context::Context;
 use super::error::{Exit, Failure};

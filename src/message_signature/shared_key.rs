@@ -26,7 +26,8 @@ struct File {
     key: Zeroizing<String>,
 }
 
-/// What is the server's alone. It is recognised, so that whoever has mistaken the one for the other learns it.
+/// What is the server's alone. It is recognised, so that whoever has mistaken the one for the other learns
+/// it.
 #[derive(Deserialize)]
 struct OfServer {
     #[serde(rename = "epochs")]

@@ -27,8 +27,8 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// A port of loopback that stays a server's while that server is started anew, by a socket that is bound and takes
-/// no connection. The server has to bind its own with SO_REUSEPORT.
+/// A port of loopback that stays a server's while that server is started anew, by a socket that is bound and
+/// takes no connection. The server has to bind its own with SO_REUSEPORT.
 pub struct HeldPort {
     _socket: OwnedFd,
 }

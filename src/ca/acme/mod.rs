@@ -8,6 +8,7 @@
 pub(in crate::ca) mod error;
 mod orders;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::secret_file;
@@ -154,9 +155,9 @@ pub enum WhichAccount {
     All,
 }
 
-/// The accounts of a server that are to be ended, none where all of them have ended and nothing is left of them.
-/// Where what they have ordered is to be revoked for a reason, also those that have ended before and have left
-/// something that it is to be revoked for.
+/// The accounts of a server that are to be ended, none where all of them have ended and nothing is left of
+/// them. Where what they have ordered is to be revoked for a reason, also those that have ended before and
+/// have left something that it is to be revoked for.
 ///
 /// # Errors
 /// Where there never was one, or there are several and none is named.
@@ -198,8 +199,8 @@ pub fn accounts_to_end(
             left.push(account);
         }
     }
-    // Whoever broke in may have ended the account, so that nothing of it stands out. Where another one was granted
-    // since, that one is meant by whoever names none.
+    // Whoever broke in may have ended the account, so that nothing of it stands out. Where another one was
+    // granted since, that one is meant by whoever names none.
     if meant.is_empty() || which == WhichAccount::All {
         meant.append(&mut left);
     }
@@ -228,8 +229,8 @@ fn has_left(store: &Store, account: &AcmeAccount, reason: Reason) -> Result<bool
     Ok(false)
 }
 
-/// Whether a certificate, revoked before or not, is given up for this reason and was not before: the key of one
-/// that has ended is given up as well.
+/// Whether a certificate, revoked before or not, is given up for this reason and was not before: the key of
+/// one that has ended is given up as well.
 fn is_raised(before: Option<Revocation>, reason: Reason) -> bool {
     raises(before.map_or(Reason::Unspecified, |before| before.reason), reason)
 }
@@ -255,6 +256,7 @@ pub fn cancel(
 ) -> Result<TakenBack, CaError> {
     let mut facts: Vec<Fact> = Vec::new();
     let mut taken = TakenBack::default();
+    let mut given_up = HashSet::new();
     for account in accounts {
         let id = account.grant.account;
         let gives_up_key = revoke.is_some_and(Reason::gives_up_key);
@@ -273,7 +275,9 @@ pub fn cancel(
             };
             let is_raised = is_raised(before, reason);
             if good.contains(&serial) || is_raised {
-                taken.given_up += usize::from(is_raised && reason.gives_up_key());
+                if is_raised && reason.gives_up_key() {
+                    given_up.extend(session.store.pin_of_certified(&serial)?.map(|pin| pin.0));
+                }
                 facts.push(Fact::ServerRevoked {
                     serial,
                     host: Some(host),
@@ -284,12 +288,14 @@ pub fn cancel(
         }
         taken.revoked.extend(good);
     }
+    taken.given_up += given_up.len();
     session.commit(facts)?;
     Ok(taken)
 }
 
-/// Removes the secrets of a server's accounts that have ended: without it no event brings an account back. Also
-/// those that were left, because a command was cut off. Returned are those that are still there, and why.
+/// Removes the secrets of a server's accounts that have ended: without it no event brings an account back.
+/// Also those that were left, because a command was cut off. Returned are those that are still there, and
+/// why.
 ///
 /// # Errors
 /// A damaged index.

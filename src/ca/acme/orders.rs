@@ -357,8 +357,8 @@ fn revoke(
     }
 }
 
-/// Whether the key of a certificate is one of a server in the register. Apps hold servers to it, and who has an
-/// account has not shown that the key is its own: only who has it, and an operator, can give it up.
+/// Whether the key of a certificate is one of a server in the register. Apps hold servers to it, and who has
+/// an account has not shown that the key is its own: only who has it, and an operator, can give it up.
 fn is_registered(session: &Session<'_>, serial: &Serial) -> Result<bool, CaError> {
     let Some(pin) = session.store.pin_of_certified(serial)? else {
         return Ok(false);

@@ -199,8 +199,8 @@ enum Outlook {
     Unrecorded { serial: Serial, already: bool },
 }
 
-/// Looks at the ledger once: where devices are many, opening it takes longer than all that is asked of it. It has
-/// what the published lists name first, where something is to be done.
+/// Looks at the ledger once: where devices are many, opening it takes longer than all that is asked of it. It
+/// has what the published lists name first, where something is to be done.
 fn look<T>(
     common: &Common,
     context: &Context,

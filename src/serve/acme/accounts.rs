@@ -1,4 +1,5 @@
-//! Accounts: bound to the client that shows their MAC key, read, given a new key, and given up (RFC 8555 §7.3).
+//! Accounts: bound to the client that shows their MAC key, read, given a new key, and given up (RFC 8555
+//! §7.3).
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Who asks: a request is of an account, or of a key that it brings, only where that key has signed it for where
-//! it came to, and nobody has sent it before (RFC 8555 §6).
+//! Who asks: a request is of an account, or of a key that it brings, only where that key has signed it for
+//! where it came to, and nobody has sent it before (RFC 8555 §6).
 
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
-//! A server that somebody broke into: with its account ends all that the account had, whatever the intruder has
-//! done with it before.
+//! A server that somebody broke into: with its account ends all that the account had, whatever the intruder
+//! has done with it before.
 
 use serde_json::{Value, json};
 
@@ -38,8 +38,8 @@ fn nothing_comes_back(at: &Ordering, keys: &[&Key], request: &[u8]) {
         .refused(400, "badCSR");
 }
 
-/// The intruder takes back himself what he ordered, as if nothing were wrong with its key, and gives the account
-/// up: nothing is left of it that stands out.
+/// The intruder takes back himself what he ordered, as if nothing were wrong with its key, and gives the
+/// account up: nothing is left of it that stands out.
 #[test]
 fn what_the_intruder_has_ended_himself_is_given_up_all_the_same() {
     for gives_up_account in [false, true] {

@@ -226,8 +226,8 @@ fn gets_through(kind: Kind, home: &Home, attempts: &[Value]) {
     };
     for attempt in attempts {
         let running = Running::start_as(kind, home, &setting);
-        // An application that answers before it has the body may be sent no more of it: whether the pipe fills
-        // is a matter of luck then.
+        // An application that answers before it has the body may be sent no more of it: whether the pipe
+        // fills is a matter of luck then.
         let mut answers = Vec::new();
         let is_open = (0..6).any(|_| {
             answers = say(

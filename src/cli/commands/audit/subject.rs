@@ -1,5 +1,5 @@
-//! Which events are about a person, a device or a server. Some are so by what came before them: a certificate,
-//! an invite or an account that is hers.
+//! Which events are about a person, a device or a server. Some are so by what came before them: a
+//! certificate, an invite or an account that is hers.
 
 use std::collections::BTreeSet;
 

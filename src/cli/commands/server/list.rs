@@ -29,8 +29,8 @@ pub struct ListArgs {
 #[derive(Debug, Serialize)]
 struct List {
     servers: Vec<Row>,
-    /// By which servers order certificates themselves, and those that have ended and left something that could be
-    /// taken back.
+    /// By which servers order certificates themselves, and those that have ended and left something that
+    /// could be taken back.
     accounts: Vec<AccountRow>,
 }
 
@@ -62,8 +62,8 @@ struct OrderedRow {
 /// How many certificates of an account are shown, the newest ones.
 const SHOWN: usize = 100;
 
-/// The account with the certificates that have not ended; none where nothing is left of it that could be taken
-/// back.
+/// The account with the certificates that have not ended; none where nothing is left of it that could be
+/// taken back.
 fn account_row(account: AcmeAccount, store: &Store) -> Result<Option<AccountRow>, Failure> {
     let now = system_clock();
     let mut ordered = store.ordered_of(account.grant.account)?;
