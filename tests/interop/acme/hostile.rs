@@ -614,10 +614,17 @@ fn a_key_is_of_one_kind() {
 fn a_server_that_was_removed_and_taken_in_again_is_ordered_for_by_accounts_of_since() {
     let Some(at) = Ordering::start() else { return };
     let host = "shop.acme.example";
-    let before = Client::bound(&at, &at.account_for(host, &[]));
+    let account = at.account_for(host, &[]);
+    let before = Client::bound(&at, &account);
     at.home.run(&["server", "add", host, "--out", "shop", "-q"]);
-    at.home
+    let said = at
+        .home
         .run(&["server", "remove", host, "--confirm", host, "--yes", "-q"]);
+    assert!(
+        said.stderr
+            .contains(&format!("the account {} orders nothing", account.kid)),
+        "{said}"
+    );
     let own = csr(&at, "first", &[host]);
     before
         .finalize(&before.order(&[host]).is(201), &own)

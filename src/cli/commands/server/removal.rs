@@ -138,6 +138,16 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         ));
         ui.hint(format!("where nothing uses it: `pki revoke {serial}`"));
     }
+    for account in session.store.acme_accounts()? {
+        if account.ended.is_none() && account.grant.names.contains(&host) {
+            let id = account.grant.account;
+            ui.warn(format!("the account {id} orders nothing for it any more"));
+            ui.hint(format!(
+                "`pki server acme {} --cancel {id}` ends it; `pki server acme {host}` grants another one, where it is to order unpinned",
+                account.host()
+            ));
+        }
+    }
     let exit = context.publish_change(&mut session, keyring.keys());
     let pins = server.keys().map(|(_, key)| key.pin).collect();
     ui.report_done(
