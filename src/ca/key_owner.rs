@@ -4,8 +4,8 @@
 use super::CaError;
 use crate::home::Home;
 use crate::model::fault::{Fault, Kind};
-use crate::model::{AccountId, Address, Host, Pin, Reason, State, Time};
-use crate::store::Store;
+use crate::model::{AccountId, Address, Host, Pin, Reason, Role, Server, State, Time};
+use crate::store::{Store, StoreError};
 
 /// The reason for which a key that was handed in is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -89,15 +89,12 @@ pub(super) fn demand_free_key(
     if authorities.any(|ca| Pin(ca.public_key().spki_sha256()) == pin) {
         return Err(UnfitKey::OfCa.into());
     }
-    for server in store.known_servers()? {
+    let servers = store.known_servers()?;
+    if let Some(host) = given_up_with(store, &servers, pin)? {
+        return Err(UnfitKey::Dropped(host).into());
+    }
+    for server in servers {
         let host = server.host.clone();
-        if server
-            .dropped
-            .iter()
-            .any(|dropped| server.value_of(*dropped) == pin)
-        {
-            return Err(UnfitKey::Dropped(host).into());
-        }
         match holder {
             KeyOf::Device(_) if server.had(pin) => return Err(UnfitKey::OfServer(host).into()),
             KeyOf::Account if server.had(pin) => return Err(UnfitKey::OfServer(host).into()),
@@ -108,11 +105,10 @@ pub(super) fn demand_free_key(
         }
     }
     match (store.certified_key(pin)?, holder) {
-        (Some((host, true)), _) => return Err(UnfitKey::Dropped(host).into()),
-        (Some((host, false)), KeyOf::Device(_) | KeyOf::Account) => {
+        (Some((host, _)), KeyOf::Device(_) | KeyOf::Account) => {
             return Err(UnfitKey::OfServer(host).into());
         }
-        (Some((_, false)), KeyOf::Server(_)) | (None, _) => {}
+        (Some(_), KeyOf::Server(_)) | (None, _) => {}
     }
     match (store.account_of_key(pin)?, holder) {
         (Some(account), KeyOf::Device(_) | KeyOf::Server(_)) => {
@@ -149,4 +145,35 @@ pub(super) fn demand_free_key(
         }
     }
     refused.map_or(Ok(()), Err)
+}
+
+/// The keys of registered servers, in use or in reserve, that were given up because somebody else may have
+/// them: they are certified for nobody, and apps go by their pins until they are rotated.
+///
+/// # Errors
+/// A damaged index.
+pub fn keys_given_up(store: &Store) -> Result<Vec<(Host, Role)>, StoreError> {
+    let servers = store.known_servers()?;
+    let mut found = Vec::new();
+    for server in servers.iter().filter(|server| server.removed.is_none()) {
+        for (role, key) in [(Role::Active, &server.active), (Role::Backup, &server.backup)] {
+            if given_up_with(store, &servers, server.value_of(key.pin))?.is_some() {
+                found.push((server.host.clone(), role));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The server that a key was given up with, where it was.
+fn given_up_with(store: &Store, servers: &[Server], pin: Pin) -> Result<Option<Host>, StoreError> {
+    let dropped = |server: &&Server| {
+        let mut dropped = server.dropped.iter();
+        dropped.any(|dropped| server.value_of(*dropped) == pin)
+    };
+    if let Some(server) = servers.iter().find(dropped) {
+        return Ok(Some(server.host.clone()));
+    }
+    let certified = store.certified_key(pin)?;
+    Ok(certified.and_then(|(host, is_given_up)| is_given_up.then_some(host)))
 }

@@ -71,7 +71,7 @@ pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Replaces, Reque
 pub use issuance::remembered::{Asked, Difference, differences, holder, mistakable, mistakable_person};
 pub use issuance::roster::{PeopleError, Person, read_people};
 pub use issuance::{Issuance, issue};
-pub use key_owner::UnfitKey;
+pub use key_owner::{UnfitKey, keys_given_up};
 pub use not_found::NotFound;
 pub use publishing::crl::SignedCrl;
 pub use publishing::doubt::{Doubts, Unsigned};

@@ -17,6 +17,7 @@ mod descriptor;
 mod place;
 mod error;
 mod foreign_words;
+mod given_up;
 mod handed_in;
 mod interrupts;
 mod invited;

@@ -59,6 +59,7 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
+        self.tell_given_up_by_crl(&published.given_up);
         if published.leaves_long_lists && published.crl.is_some() {
             self.ui.hint(
                 "servers that go by devices.json alone (Caddy, an API Gateway), and machines that fetch by an older pki, lock out with the next \

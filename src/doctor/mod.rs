@@ -21,6 +21,7 @@ pub use crls::crls;
 pub use enrollment::whose_is_it;
 pub use keys::unopened;
 pub use publication::JOIN_GROUP;
+pub use servers::rotation_of;
 
 use std::path::Path;
 

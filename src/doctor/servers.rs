@@ -6,7 +6,7 @@ use crate::ca::{self, Session};
 use crate::home::private;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, Origin};
-use crate::model::{Role, Server, Span, Time};
+use crate::model::{Host, Role, Server, Span, Time};
 
 /// The time before the expiry of a server's certificate from which on it is a warning.
 const SERVER: Span = Span::days(21);
@@ -22,6 +22,19 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
     for server in &servers {
         findings.extend(keys(session, server));
         findings.extend(certificate(server, now));
+    }
+    match ca::keys_given_up(&session.store) {
+        Ok(given_up) => findings.extend(given_up.iter().map(|(host, role)| {
+            Finding::new(
+                "server-key-given-up",
+                Severity::Error,
+                format!(
+                    "the {role} key of {host} was given up as compromised: it is certified for nobody any more, and apps go by its pin"
+                ),
+                rotation_of(host, *role),
+            )
+        })),
+        Err(error) => findings.push(unreadable(&error)),
     }
     findings.extend(ca::owed_files(&session.desk.home).into_iter().map(|host| {
         Finding::new(
@@ -42,6 +55,16 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
             "restore the newest ledger.jsonl and servers/; only if the older state is meant, remove pins/ from every place",
         )),
         Err(error) => findings.push(Finding::new("pins-ahead", Severity::Error, error, "pki publish")),
+    }
+}
+
+/// How another key takes the place of one that was given up.
+pub fn rotation_of(host: &Host, role: Role) -> String {
+    let rotate = format!("`pki server rotate {host} --compromised --confirm {host}`");
+    match role {
+        Role::Active | Role::Retiring => rotate,
+        // The first puts it into use, and the second drops it.
+        Role::Backup => format!("`pki server rotate {host} --confirm {host}`, then {rotate}"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::Authority;
 use super::serial::Serial;
 use super::text::quoted;
 use super::time::Time;
@@ -55,6 +56,15 @@ impl Reason {
     /// `lost` is said of devices, and was once of servers by whoever gave no reason.
     pub fn gives_up_key(self) -> bool {
         matches!(self, Self::Compromised | Self::Stolen)
+    }
+
+    /// The reason as the CRL of this authority has it. `lost` gives up no server's key: written as the
+    /// keyCompromise of a lost device, it would be read so by a ledger that has lost it.
+    pub fn on_crl_of(self, authority: Authority) -> Self {
+        match (self, authority) {
+            (Self::Lost, Authority::Servers) => Self::Unspecified,
+            (reason, Authority::Root | Authority::Issuing | Authority::Servers) => reason,
+        }
     }
 
     /// The CRLReason of a CRL entry (RFC 5280 §5.3.1); `unspecified` should be absent there, and is.

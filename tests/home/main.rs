@@ -12,6 +12,7 @@ mod copied;
 mod doctor;
 mod ends;
 mod flow;
+mod given_up;
 mod long_lists;
 mod many;
 mod misconfigured;

@@ -143,7 +143,11 @@ pub(in crate::ca) fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<
     let previous = of
         .standing
         .map(|terms| terms.this_update.min(session.clock.earliest()));
-    Ok(session.store.revoked(of.authority, previous)?)
+    let mut wanted = session.store.revoked(of.authority, previous)?;
+    for revocation in &mut wanted {
+        revocation.reason = revocation.reason.on_crl_of(of.authority);
+    }
+    Ok(wanted)
 }
 
 /// Records a signed CRL. Only then may anybody see it: its number is taken.

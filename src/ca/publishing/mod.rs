@@ -27,7 +27,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
 use crate::issuer::{self, Devices};
-use crate::model::{InviteId, Time};
+use crate::model::{Host, InviteId, Serial, Time};
 use crate::publish::{Area, Hashes, Rejected, TargetError, Told};
 use crl::SignedCrl;
 use doubt::Doubts;
@@ -55,6 +55,9 @@ pub struct Published {
     pub crl: Option<SignedCrl>,
     /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
     pub adopted: usize,
+    /// Servers' certificates whose keys are given up, which only a published CRL knew, each with its server
+    /// where the ledger knows it.
+    pub given_up: Vec<(Serial, Option<Host>)>,
     /// Certificates that only a published list knew, and that are recorded now.
     pub recovered: Vec<Told>,
     /// The invites that were open, and are cancelled because the ledger has lost what has become of them.
@@ -104,6 +107,7 @@ impl Published {
             written: [first.written, self.written].concat(),
             crl: first.crl.or(self.crl),
             adopted: first.adopted + self.adopted,
+            given_up: [first.given_up, self.given_up].concat(),
             recovered: [first.recovered, self.recovered].concat(),
             invites: [first.invites, self.invites].concat(),
             changed: [first.changed, self.changed].concat(),

@@ -21,7 +21,8 @@ use crate::home::Home;
 use crate::issuer::IssuerError;
 use crate::model::event::Recovered;
 use crate::model::{
-    Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
+    Address, Authority, Contents, Employee, Fact, Host, Kind, KnownBy, Reason, Record, Revocation, Serial,
+    Status,
 };
 use crate::publish::{
     Access, Area, Destination, Hashes, LONGEST_CRL, Location, PublishedCrl, TargetError, Told,
@@ -103,6 +104,22 @@ impl Unknown {
             .iter()
             .filter(|told| !revoked.contains(&told.serial));
         accepted.cloned().collect()
+    }
+
+    /// The servers' certificates whose keys are given up with these revocations, each with its server where
+    /// the ledger knows it.
+    pub fn given_up(&self) -> Vec<(Serial, Option<Host>)> {
+        let mut given_up = Vec::new();
+        for fact in &self.revocations {
+            if let Fact::ServerRevoked {
+                serial, host, reason, ..
+            } = fact
+                && reason.gives_up_key()
+            {
+                given_up.push((*serial, host.clone()));
+            }
+        }
+        given_up
     }
 
     /// The employees whose certificates are revoked because they left, and who are not offboarded in this

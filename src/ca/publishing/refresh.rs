@@ -26,7 +26,7 @@ use crate::ca::session::Session;
 use crate::ca::{CaError, recording};
 use crate::disk::Shown;
 use crate::home::Home;
-use crate::model::{Authority, Fact, InviteId, Serial};
+use crate::model::{Authority, Fact, Host, InviteId, Serial};
 use crate::publish::{Area, BothForms, Publication, ServersPart, TargetError, Told};
 use crate::store::LastPublication;
 
@@ -76,6 +76,7 @@ pub(super) fn refresh_once(
     failed.retain(|(Shown(directory), _)| is_meant(directory));
     let mut done = Published {
         adopted: taken.adopted,
+        given_up: taken.given_up,
         recovered: taken.recovered,
         invites: taken.invites,
         doubts: taken.doubts,
@@ -190,6 +191,8 @@ struct Around<'a> {
 struct Taken {
     /// Certificates that only a published CRL knew as revoked.
     adopted: usize,
+    /// Servers' certificates whose keys are given up, which only a published CRL knew.
+    given_up: Vec<(Serial, Option<Host>)>,
     /// Certificates that only a published list knew.
     recovered: Vec<Told>,
     /// The invites that were open, and may have been used or taken back in what was lost: they are cancelled.
@@ -219,6 +222,7 @@ impl Around<'_> {
     ) -> Result<Option<Taken>, CaError> {
         let home = &session.desk.home;
         let (adopted, recovered) = (unknown.revocations.len(), unknown.accepted());
+        let given_up = unknown.given_up();
         let leavers = unknown.leavers(session)?;
         let mut facts = unknown.facts(session)?;
         let mut invites = Vec::new();
@@ -252,6 +256,7 @@ impl Around<'_> {
         }
         Ok(Some(Taken {
             adopted,
+            given_up,
             recovered,
             invites,
             doubts,

@@ -64,9 +64,7 @@ pub fn revoke(
             published = exit == Exit::Done;
         }
         if reason.gives_up_key() {
-            ui.hint(format!(
-                "if somebody has its key: `pki server rotate {host} --compromised --confirm {host}`"
-            ));
+            context.tell_keys_given_up(&session.store)?;
         }
     }
     let report = Report {

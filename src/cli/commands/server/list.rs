@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ca::NotFound;
 use crate::model::server::{Certifier, ServerCertificate};
-use crate::model::{AccountId, AcmeAccount, Host, Pin, Role, Server, Time, counted};
+use crate::model::{AccountId, AcmeAccount, Host, Pin, Revocation, Role, Server, Time, counted};
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -55,8 +55,6 @@ struct OrderedRow {
     #[serde(flatten)]
     certificate: CertificateRow,
     host: Option<Host>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<Time>,
 }
 
 /// How many certificates of an account are shown, the newest ones.
@@ -80,9 +78,9 @@ fn account_row(account: AcmeAccount, store: &Store) -> Result<Option<AccountRow>
                     serial: serial.to_string(),
                     not_after: *not_after,
                     issuer: Certifier::Own,
+                    revoked,
                 },
                 host,
-                revoked,
             });
         }
     }
@@ -122,21 +120,45 @@ struct CertificateRow {
     serial: String,
     not_after: Time,
     issuer: Certifier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Time>,
 }
 
-impl From<&ServerCertificate> for CertificateRow {
-    fn from(certificate: &ServerCertificate) -> Self {
-        Self {
+impl CertificateRow {
+    fn of(certificate: &ServerCertificate, store: &Store) -> Result<Self, Failure> {
+        let revocation = certified(certificate, store)?.and_then(|(_, revocation)| revocation);
+        Ok(Self {
             serial: certificate.serial.clone(),
             not_after: certificate.validity.not_after,
             issuer: certificate.issuer,
-        }
+            revoked: revocation.map(|revocation| revocation.at),
+        })
+    }
+
+    /// Its end, and since when it is revoked, in words.
+    fn standing(&self) -> String {
+        let revoked = self
+            .revoked
+            .map_or(String::new(), |at| format!(", revoked on {}", at.date()));
+        format!("until {}{revoked}", self.not_after.date())
     }
 }
 
-impl From<&Server> for Row {
-    fn from(server: &Server) -> Self {
-        Self {
+/// What is known of a certificate of our own CA: the server, and its revocation.
+fn certified(
+    certificate: &ServerCertificate,
+    store: &Store,
+) -> Result<Option<(Host, Option<Revocation>)>, Failure> {
+    match (certificate.issuer, certificate.serial.parse()) {
+        (Certifier::Own, Ok(serial)) => Ok(store.certified(&serial)?),
+        (Certifier::Own, Err(_)) | (Certifier::Other, _) => Ok(None),
+    }
+}
+
+impl Row {
+    fn of(server: &Server, store: &Store) -> Result<Self, Failure> {
+        let certificate = server.certificate();
+        Ok(Self {
             host: server.host.clone(),
             include_subdomains: server.include_subdomains,
             keys: server
@@ -148,8 +170,10 @@ impl From<&Server> for Row {
                     published: key.published,
                 })
                 .collect(),
-            certificate: server.certificate().map(CertificateRow::from),
-        }
+            certificate: certificate
+                .map(|certificate| CertificateRow::of(certificate, store))
+                .transpose()?,
+        })
     }
 }
 
@@ -157,14 +181,7 @@ impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.servers {
             match &row.certificate {
-                Some(certificate) => {
-                    writeln!(
-                        f,
-                        "{}, certificate until {}",
-                        row.host,
-                        certificate.not_after.date()
-                    )?;
-                }
+                Some(certificate) => writeln!(f, "{}, certificate {}", row.host, certificate.standing())?,
                 None => writeln!(f, "{}, no certificate known", row.host)?,
             }
             for key in &row.keys {
@@ -190,13 +207,13 @@ impl fmt::Display for List {
                 account.kid
             )?;
             for row in &account.certificates {
-                let CertificateRow {
-                    serial, not_after, ..
-                } = &row.certificate;
-                let revoked = row
-                    .revoked
-                    .map_or(String::new(), |at| format!(", revoked on {}", at.date()));
-                writeln!(f, "  certificate {serial} until {}{revoked}", not_after.date())?;
+                let certificate = &row.certificate;
+                writeln!(
+                    f,
+                    "  certificate {} {}",
+                    certificate.serial,
+                    certificate.standing()
+                )?;
             }
         }
         Ok(())
@@ -220,17 +237,17 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         }
         None => store.servers()?,
     };
-    drop(store);
     let mut servers: Vec<Row> = Vec::new();
     for server in known {
         let stays = |key: &KeyRow, now: Time| match key.role {
             Role::Active | Role::Backup => true,
             Role::Retiring => now < key.since + home.config().pin_overlap,
         };
-        let mut row = Row::from(&server);
+        let mut row = Row::of(&server, &store)?;
         row.keys.retain(|key| stays(key, system_clock()));
         servers.push(row);
     }
+    drop(store);
     if !servers.is_empty() || accounts.is_empty() {
         context.ui.say(counted(servers.len(), "server"));
     }

@@ -1,0 +1,211 @@
+//! Servers' keys that were given up: their certificates were revoked as compromised, which the CRL says, a restored
+//! ledger takes in, and the operator is told.
+
+use serde_json::Value;
+
+use crate::support::{Finished, HOST, Home, copy_of, finish, need};
+
+const ISSUE: [&str; 5] = ["server", "issue", HOST, "--out", "tls"];
+const GIVEN_UP: &str = "this key was given up as compromised, with api.acme.example";
+
+/// A home with a certified server, and the serial number of its certificate. None: a program is not installed.
+fn certified() -> Option<(Home, String)> {
+    if !need(&["openssl"]) {
+        return None;
+    }
+    let home = Home::with_certified_server();
+    let serial = listed(&home)["serial"].as_str().unwrap().to_owned();
+    Some((home, serial))
+}
+
+/// The server's certificate, as it is listed.
+fn listed(home: &Home) -> Value {
+    home.run(&["server", "list", "--json"]).json()["servers"][0]["certificate"].clone()
+}
+
+fn revoke(home: &Home, serial: &str, more: &[&str]) -> Finished {
+    home.run(&[&["revoke", serial, "--yes"], more].concat())
+}
+
+/// What OpenSSL reads of the entry of this serial number in a CRL of the home's publication.
+#[track_caller]
+fn entry(home: &Home, crl: &str, serial: &str) -> String {
+    let file = format!("home/public/crl/{crl}.pem");
+    let read = home
+        .foreign("openssl", &["crl", "-in", &file, "-noout", "-text"])
+        .ok()
+        .stdout;
+    let (_, entry) = read
+        .split_once(&format!("Serial Number: {serial}"))
+        .expect("it is revoked");
+    let end = ["Serial Number:", "Signature Algorithm:"]
+        .into_iter()
+        .filter_map(|next| entry.find(next))
+        .min();
+    entry[..end.unwrap()].to_owned()
+}
+
+/// Puts the ledger of a backup in place. The publication goes on.
+fn restore_ledger(home: &Home, backup: &Home) {
+    std::fs::copy(
+        backup.home().join("ledger.jsonl"),
+        home.home().join("ledger.jsonl"),
+    )
+    .unwrap();
+    let index = home.home().join("index");
+    if index.exists() {
+        std::fs::remove_dir_all(index).unwrap();
+    }
+}
+
+fn doctor(home: &Home) -> Vec<Value> {
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").json();
+    let findings = said["findings"].as_array().unwrap().clone();
+    let of_keys = |finding: &Value| finding["code"] == "server-key-given-up";
+    findings.into_iter().filter(of_keys).collect()
+}
+
+/// The server goes on with its key.
+#[track_caller]
+fn keeps_its_key(home: &Home) {
+    home.run(&ISSUE);
+    assert_eq!(doctor(home), Vec::<Value>::new());
+}
+
+/// Its key is certified no more.
+#[track_caller]
+fn has_lost_its_key(home: &Home) {
+    let said = finish(&mut home.pki(&ISSUE), b"").exits(1);
+    assert!(said.stderr.contains(GIVEN_UP), "{said}");
+    assert_eq!(doctor(home).len(), 1);
+}
+
+#[test]
+fn a_lost_certificate_of_a_server_costs_it_its_key_neither_now_nor_after_a_restore() {
+    let Some((home, serial)) = certified() else { return };
+    let backup = copy_of(&home);
+    revoke(&home, &serial, &["--reason", "lost"]);
+    let in_crl = entry(&home, "servers", &serial);
+    assert!(!in_crl.contains("Reason"), "{in_crl}");
+    keeps_its_key(&home);
+    restore_ledger(&home, &backup);
+    let said = home.run(&["publish"]);
+    assert!(said.stderr.contains("recorded 1 revocation"), "{said}");
+    assert!(!said.stderr.contains("rotate"), "{said}");
+    keeps_its_key(&home);
+}
+
+/// A ledger and a CRL as they were when `lost` was written as keyCompromise.
+fn with_lost_as_key_compromise() -> Option<(Home, Home, String)> {
+    let (home, serial) = certified()?;
+    let backup = copy_of(&home);
+    revoke(&home, &serial, &["--reason", "compromised"]);
+    home.rewrite_ledger(|events| {
+        let revoked = |event: &&mut Value| event["event"] == "server_revoked";
+        let event = events.iter_mut().find(revoked).unwrap();
+        assert_eq!(event["reason"], "compromised");
+        event["reason"] = "lost".into();
+    });
+    Some((home, backup, serial))
+}
+
+#[test]
+fn a_restored_ledger_believes_the_crl_that_a_key_is_compromised_and_says_what_to_do() {
+    let Some((home, backup, serial)) = with_lost_as_key_compromise() else {
+        return;
+    };
+    restore_ledger(&home, &backup);
+    let said = home.run(&["publish"]).stderr;
+    for words in [
+        &format!("the key of {serial} of {HOST}"),
+        "`lost` was once written so, too",
+        "pki server rotate HOST --compromised --confirm HOST",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    has_lost_its_key(&home);
+    let rotate = doctor(&home)[0]["remedy"].as_str().unwrap().to_owned();
+    let rotate = rotate.trim_matches('`').strip_prefix("pki ").unwrap().to_owned();
+    let rotate: Vec<&str> = rotate.split(' ').chain(["--out", "tls"]).collect();
+    home.run(&rotate);
+    keeps_its_key(&home);
+}
+
+#[test]
+fn a_server_whose_key_was_given_up_is_listed_and_found_until_it_is_rotated() {
+    let Some((home, serial)) = certified() else { return };
+    let all_is_well = |home: &Home| {
+        assert_eq!(listed(home).get("revoked"), None);
+        assert_eq!(doctor(home), Vec::<Value>::new());
+    };
+    all_is_well(&home);
+    // Revoked for less it is listed, and its key stays in use.
+    revoke(&home, &serial, &[]);
+    assert!(listed(&home)["revoked"].is_string());
+    assert_eq!(doctor(&home), Vec::<Value>::new());
+    let text = home.run(&["server", "list"]).stdout;
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with(HOST) && first.contains(", revoked on "),
+        "{text}"
+    );
+    revoke(&home, &serial, &["--reason", "compromised"]);
+    assert_eq!(listed(&home)["serial"], Value::from(serial));
+    assert!(listed(&home)["revoked"].is_string());
+    let found = doctor(&home);
+    assert_eq!((found.len(), &found[0]["severity"]), (1, &Value::from("error")));
+    assert!(
+        found[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("the active key of"),
+        "{found:?}"
+    );
+    let rotate = [
+        "server",
+        "rotate",
+        HOST,
+        "--compromised",
+        "--confirm",
+        HOST,
+        "--out",
+        "tls",
+    ];
+    home.run(&rotate);
+    home.run(&ISSUE);
+    all_is_well(&home);
+}
+
+/// Which no command brings about, and whoever can write to the home.
+#[test]
+fn a_backup_key_that_was_given_up_is_not_left_to_be_used_next() {
+    let Some((home, serial)) = certified() else { return };
+    home.rewrite_ledger(|events| {
+        let added = events.iter_mut().find(|event| event["event"] == "server_added");
+        let added = added.unwrap();
+        let active = added["active"].take();
+        added["active"] = added["backup"].take();
+        added["backup"] = active;
+    });
+    revoke(&home, &serial, &["--reason", "compromised", "--no-publish"]);
+    let found = doctor(&home);
+    assert_eq!(found.len(), 1);
+    let said = |member: &str| found[0][member].as_str().unwrap().to_owned();
+    assert!(said("message").contains("the backup key of"), "{found:?}");
+    let first = format!("`pki server rotate {HOST} --confirm {HOST}`, then ");
+    assert!(said("remedy").starts_with(&first), "{found:?}");
+}
+
+/// A CRL has the serial number alone: whose key that is nobody can say but the operator.
+#[test]
+fn a_compromised_certificate_that_the_ledger_has_lost_is_named() {
+    let Some((home, _)) = certified() else { return };
+    let backup = copy_of(&home);
+    home.run(&ISSUE);
+    let serial = listed(&home)["serial"].as_str().unwrap().to_owned();
+    revoke(&home, &serial, &["--reason", "compromised"]);
+    restore_ledger(&home, &backup);
+    let said = home.run(&["publish"]).stderr;
+    let named = format!("the key of {serial}, which the ledger does not know");
+    assert!(said.contains(&named), "{said}");
+}
