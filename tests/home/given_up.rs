@@ -1,5 +1,5 @@
-//! Servers' keys that were given up: their certificates were revoked as compromised, which the CRL says, a restored
-//! ledger takes in, and the operator is told.
+//! Servers' keys that were given up, because their certificates were revoked as compromised: the CRL says so,
+//! a restored ledger takes it in, and the operator is told.
 
 use serde_json::Value;
 
@@ -8,7 +8,8 @@ use crate::support::{Finished, HOST, Home, copy_of, finish, need};
 const ISSUE: [&str; 5] = ["server", "issue", HOST, "--out", "tls"];
 const GIVEN_UP: &str = "this key was given up as compromised, with api.acme.example";
 
-/// A home with a certified server, and the serial number of its certificate. None: a program is not installed.
+/// A home with a certified server, and the serial number of its certificate. None: a program is not
+/// installed.
 fn certified() -> Option<(Home, String)> {
     if !need(&["openssl"]) {
         return None;
