@@ -119,13 +119,7 @@ pub(super) fn demand_free_key(
     let mut refused = None;
     for record in store.holders_of_key(&pin.0)? {
         match (record.state, holder) {
-            (
-                State::Revoked {
-                    at,
-                    reason: reason @ (Reason::Lost | Reason::Stolen | Reason::Compromised),
-                },
-                _,
-            ) => {
+            (State::Revoked { at, reason }, _) if reason.gives_up_device_key() => {
                 refused = Some(
                     UnfitKey::Revoked {
                         address: record.address,

@@ -78,7 +78,7 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     let mut revoked = take_back(session, employee, records, reason, ended)?;
     discard(&session.desk.home, &ends);
     revoked.invites = invites;
-    if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
+    if reason.gives_up_device_key() {
         let now = session.clock.earliest();
         for (address, key) in keys {
             let others = session.store.device(&address)?;

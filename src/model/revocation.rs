@@ -58,6 +58,12 @@ impl Reason {
         matches!(self, Self::Compromised | Self::Stolen)
     }
 
+    /// Whether the key of a device's certificate that is revoked so is taken from nobody any more: somebody
+    /// else has it, or may have.
+    pub fn gives_up_device_key(self) -> bool {
+        matches!(self, Self::Lost | Self::Stolen | Self::Compromised)
+    }
+
     /// The reason as the CRL of this authority has it. `lost` gives up no server's key: written as the
     /// keyCompromise of a lost device, it would be read so by a ledger that has lost it.
     pub fn on_crl_of(self, authority: Authority) -> Self {

@@ -1,5 +1,5 @@
-//! Servers' keys that were given up: their certificates were revoked as compromised, which the CRL says, a restored
-//! ledger takes in, and the operator is told.
+//! Servers' keys that were given up, because their certificates were revoked as compromised: the CRL says so,
+//! a restored ledger takes it in, and the operator is told.
 
 use serde_json::Value;
 
@@ -8,7 +8,8 @@ use crate::support::{Finished, HOST, Home, copy_of, finish, need};
 const ISSUE: [&str; 5] = ["server", "issue", HOST, "--out", "tls"];
 const GIVEN_UP: &str = "this key was given up as compromised, with api.acme.example";
 
-/// A home with a certified server, and the serial number of its certificate. None: a program is not installed.
+/// A home with a certified server, and the serial number of its certificate. None: a program is not
+/// installed.
 fn certified() -> Option<(Home, String)> {
     if !need(&["openssl"]) {
         return None;
@@ -110,6 +111,19 @@ fn with_lost_as_key_compromise() -> Option<(Home, Home, String)> {
 }
 
 #[test]
+fn a_ledger_that_signed_lost_as_key_compromise_itself_knows_better() {
+    let Some((home, _, serial)) = with_lost_as_key_compromise() else {
+        return;
+    };
+    assert!(entry(&home, "servers", &serial).contains("Key Compromise"));
+    let said = home.run(&["publish"]);
+    assert!(!said.stderr.contains("recorded"), "{said}");
+    let in_crl = entry(&home, "servers", &serial);
+    assert!(!in_crl.contains("Reason"), "{in_crl}");
+    keeps_its_key(&home);
+}
+
+#[test]
 fn a_restored_ledger_believes_the_crl_that_a_key_is_compromised_and_says_what_to_do() {
     let Some((home, backup, serial)) = with_lost_as_key_compromise() else {
         return;
@@ -129,6 +143,80 @@ fn a_restored_ledger_believes_the_crl_that_a_key_is_compromised_and_says_what_to
     let rotate: Vec<&str> = rotate.split(' ').chain(["--out", "tls"]).collect();
     home.run(&rotate);
     keeps_its_key(&home);
+}
+
+#[test]
+fn a_reason_that_is_raised_reaches_the_crl_at_once_or_with_the_next_publication() {
+    let Some((home, serial)) = certified() else { return };
+    for more in [&[][..], &["--no-publish"]] {
+        let home = copy_of(&home);
+        revoke(&home, &serial, &[]);
+        assert!(!entry(&home, "servers", &serial).contains("Reason"));
+        let raised = revoke(&home, &serial, &[&["--reason", "compromised"][..], more].concat());
+        let hint = format!("pki server rotate {HOST} --compromised --confirm {HOST}");
+        assert!(raised.stderr.contains(&hint), "{raised}");
+        if !more.is_empty() {
+            let said = home.run(&["publish"]);
+            assert!(!said.stderr.contains("nothing has changed"), "{said}");
+        }
+        assert!(entry(&home, "servers", &serial).contains("Key Compromise"));
+        let said = home.run(&["publish"]);
+        assert!(said.stderr.contains("nothing has changed"), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_was_given_up_after_a_backup_is_given_up_still() {
+    let Some((home, serial)) = certified() else { return };
+    let oldest = copy_of(&home);
+    revoke(&home, &serial, &[]);
+    let between = copy_of(&home);
+    let crls = [&between, &home].map(|home| home.public("crl/servers.crl"));
+    revoke(&home, &serial, &["--reason", "stolen"]);
+    // By the ledger from between, which knows the revocation for less.
+    let restored = copy_of(&home);
+    restore_ledger(&restored, &between);
+    let behind = restored.run(&["publish", "--dry-run"]).stderr;
+    assert!(behind.contains("or not for that reason"), "{behind}");
+    let said = restored.run(&["publish"]);
+    assert!(
+        said.stderr.contains(&format!("the key of {serial} of {HOST}")),
+        "{said}"
+    );
+    has_lost_its_key(&restored);
+    assert!(entry(&restored, "servers", &serial).contains("Key Compromise"));
+    let said = restored.run(&["publish"]);
+    assert!(said.stderr.contains("nothing has changed"), "{said}");
+    // Of several CRLs the one counts that says more, in whatever order.
+    for order in [[0, 1], [1, 0]] {
+        let restored = copy_of(&oldest);
+        let [one, other] = order.map(|i: usize| crls[i].to_str().unwrap());
+        restored.run(&["publish", "--reconcile", one, "--reconcile", other]);
+        has_lost_its_key(&restored);
+    }
+}
+
+/// The same of a device: whoever takes it back after a restore need not know what for it was before.
+#[test]
+fn a_device_that_was_stolen_stays_so_though_it_is_revoked_for_less_after_a_restore() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let backup = copy_of(&home);
+    let serial = home.bob().serial;
+    revoke(&home, "bob", &["--reason", "stolen"]);
+    restore_ledger(&home, &backup);
+    revoke(&home, "bob", &["--reason", "replaced"]);
+    let in_crl = entry(&home, "issuing", &serial);
+    assert!(in_crl.contains("Key Compromise"), "{in_crl}");
+    let audit = home.run(&["audit"]).stdout;
+    assert!(
+        audit.contains(&format!("bob/phone {serial} (compromised)")),
+        "{audit}"
+    );
+    let said = home.run(&["publish"]);
+    assert!(said.stderr.contains("nothing has changed"), "{said}");
 }
 
 #[test]

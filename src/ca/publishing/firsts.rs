@@ -71,7 +71,7 @@ impl Newest {
         }
         let is_lost = |serial: &Serial| {
             let known = session.store.revocation(serial)?.map(|known| known.reason);
-            let reason = known.or_else(|| reasons.get(serial).copied());
+            let reason = reasons.get(serial).copied().or(known);
             Ok::<_, CaError>(reason.is_some_and(|reason| reason != Reason::Replaced))
         };
         for (serial, _, address, _) in &self.told {

@@ -221,7 +221,7 @@ fn lost(unknown: &Unknown) -> Vec<Behind> {
     let revoked = match unknown.revocations.len() {
         0 => None,
         count => Some(format!(
-            "it revokes {count} that the ledger does not know as revoked: the ledger is the older one"
+            "it revokes {count} that the ledger does not know as revoked, or not for that reason: the ledger is the older one"
         )),
     };
     revoked.into_iter().chain(accepted).map(Behind::Content).collect()

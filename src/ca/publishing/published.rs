@@ -150,7 +150,10 @@ pub(in crate::ca) fn entries_if_current(
     let mut entries = Vec::new();
     for entry in crl.entries() {
         let entry = entry.ok()?;
-        wanted.next_if(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at));
+        wanted.next_if(|wanted| {
+            (wanted.serial, wanted.at, wanted.reason.crl_reason())
+                == (entry.serial, entry.at, entry.reason.crl_reason())
+        });
         entries.push(entry);
     }
     wanted.next().is_none().then_some(entries)

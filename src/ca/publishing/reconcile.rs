@@ -5,7 +5,8 @@
 //! to accept can be revoked. Only what our CA has signed is trusted: a CRL, or a list under a signed
 //! manifest.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use super::crl;
 use super::firsts::Newest;
 use super::published::{Standing, authorities};
 use super::targets::{Failed, Place, Role, destinations};
+use crate::ca::servers::certificates::raises;
 use crate::ca::session::Session;
 use crate::ca::{CaError, PublishingError};
 use crate::disk::{self, Shown};
@@ -391,26 +393,59 @@ impl Sources {
     }
 }
 
-/// The revocations of a published CRL that the ledger does not have: after a restore from an old backup a
-/// lost phone stays locked out.
+/// The revocations of published CRLs that the ledger does not have, or for a reason that says less: after a
+/// restore from an old backup a lost phone stays locked out, and a key that was given up is given up still.
 fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, CaError> {
-    let mut facts = Vec::new();
-    let mut seen = HashSet::new();
+    let mut told: Vec<(Authority, Revocation)> = Vec::new();
+    let mut places: HashMap<Serial, usize> = HashMap::new();
     for standing in published {
         let Ok(crl) = Crl::parse(&standing.der) else {
             continue;
         };
-        let known = session.store.revoked(standing.authority, None)?;
-        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
+        let authority = standing.authority;
+        let signed = session.store.last_crl(authority)?.map(|last| last.number);
+        let is_later = signed < Some(standing.terms.number);
+        let known = session.store.revoked(authority, None)?;
+        let mut known = known.iter().peekable();
         for entry in crl.entries() {
-            let entry = entry.map_err(IssuerError::X509)?;
-            while known.next_if(|serial| *serial < entry.serial).is_some() {}
-            if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
-                facts.extend(adopted(session, standing.authority, entry)?);
+            let mut entry = entry.map_err(IssuerError::X509)?;
+            while known.next_if(|known| known.serial < entry.serial).is_some() {}
+            if let Some(known) = known.peek().filter(|known| known.serial == entry.serial) {
+                // `lost` was once written as keyCompromise, by this ledger itself where the CRL is no later.
+                let is_own = known.reason == Reason::Lost && !is_later;
+                if is_own || !gives_up_more(authority, known.reason, entry.reason) {
+                    continue;
+                }
+                entry.at = known.at;
+            }
+            match places.entry(entry.serial) {
+                Entry::Vacant(place) => {
+                    place.insert(told.len());
+                    told.push((authority, entry));
+                }
+                Entry::Occupied(place) => {
+                    let (_, before) = &mut told[*place.get()];
+                    if gives_up_more(authority, before.reason, entry.reason) {
+                        before.reason = entry.reason;
+                    }
+                }
             }
         }
     }
+    let mut facts = Vec::new();
+    for (authority, entry) in told {
+        facts.extend(adopted(session, authority, entry)?);
+    }
     Ok(facts)
+}
+
+/// Whether a key is given up for the reason that a CRL `told`, and was not for the one `before`.
+fn gives_up_more(authority: Authority, before: Reason, told: Reason) -> bool {
+    match authority {
+        Authority::Root => false,
+        Authority::Issuing => told.gives_up_device_key() && !before.gives_up_device_key(),
+        Authority::Servers => raises(before, told),
+    }
 }
 
 fn adopted(session: &Session<'_>, authority: Authority, entry: Revocation) -> Result<Option<Fact>, CaError> {
@@ -418,7 +453,6 @@ fn adopted(session: &Session<'_>, authority: Authority, entry: Revocation) -> Re
     Ok(match authority {
         // Its CAs are not taken back one by one.
         Authority::Root => None,
-        Authority::Issuing if session.store.revocation(&serial)?.is_some() => None,
         Authority::Issuing => Some(Fact::Revoked {
             serial,
             address: address(session, &serial)?,
