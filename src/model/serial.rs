@@ -80,7 +80,7 @@ impl FromStr for Serial {
         of_digits(text).ok_or_else(|| InvalidSerial {
             text: quoted(text),
             fault: fault(text),
-            meant: of_digits(&digits(text)),
+            meant: meant(text),
         })
     }
 }
@@ -89,6 +89,15 @@ impl FromStr for Serial {
 fn of_digits(text: &str) -> Option<Serial> {
     let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
     Serial::from_octets(&octets)
+}
+
+/// The serial number that other programs write so: some leave out a 0 at its beginning.
+fn meant(text: &str) -> Option<Serial> {
+    let digits = digits(text);
+    match digits.len() {
+        31 => of_digits(&format!("0{digits}")),
+        _ => of_digits(&digits),
+    }
 }
 
 /// A text without what other programs write between and before the digits: `serial=` is OpenSSL's, `Serial
@@ -112,13 +121,15 @@ fn fault(text: &str) -> String {
     if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
         return format!("{} is no hexadecimal digit", quoted(&other.to_string()));
     }
-    match digits.len() {
-        32 if digits != text && of_digits(&digits).is_some() => {
-            format!("write it as {}", digits.to_ascii_uppercase())
+    match (digits.len(), meant(text)) {
+        (32, Some(serial)) => format!("write it as {serial}"),
+        (31, Some(_)) => {
+            "it has 31 hexadecimal digits, and must have 32: some programs leave out a 0 at its beginning"
+                .into()
         }
-        32 => "this program makes none that begins with 00, or with 8 to F".into(),
-        1 => "it has 1 hexadecimal digit, and must have 32".into(),
-        count => format!("it has {count} hexadecimal digits, and must have 32"),
+        (32, None) => "this program makes none that begins with 00, or with 8 to F".into(),
+        (1, _) => "it has 1 hexadecimal digit, and must have 32".into(),
+        (count, _) => format!("it has {count} hexadecimal digits, and must have 32"),
     }
 }
 
@@ -187,6 +198,10 @@ mod tests {
             (
                 "0A1B2C3D4E5F60718293A4B5C6D7E8F",
                 "it has 31 hexadecimal digits, and must have 32",
+            ),
+            (
+                "A1B2C3D4E5F60718293A4B5C6D7E8F9",
+                "it has 31 hexadecimal digits, and must have 32: some programs leave out a 0 at its beginning",
             ),
             (
                 "0A1B2C3D4E5F60718293A4B5C6D7E8G9",

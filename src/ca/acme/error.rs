@@ -20,16 +20,27 @@ pub enum AcmeError {
     #[error("{0} is the secret of another account, or of one that was granted otherwise")]
     OtherSecret(Shown),
     /// A server has several accounts, and none was named.
-    #[error("{host} has several accounts: {}", accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("{host} has several accounts: {}", in_words(accounts))]
     Several {
         /// The server.
         host: Host,
-        /// Its accounts.
-        accounts: Vec<AccountId>,
+        /// Its accounts, and whether each has ended before.
+        accounts: Vec<(AccountId, bool)>,
     },
     /// A server has no account of its own, and another one's may order for it.
     #[error("{0} has no account of its own: {1}, of {2}, may order certificates for it")]
     NameOfAnother(Host, AccountId, Host),
+}
+
+fn in_words(accounts: &[(AccountId, bool)]) -> String {
+    let all: Vec<String> = accounts
+        .iter()
+        .map(|(account, has_ended)| match has_ended {
+            true => format!("{account} (which has ended)"),
+            false => account.to_string(),
+        })
+        .collect();
+    all.join(", ")
 }
 
 impl Fault for AcmeError {

@@ -207,7 +207,10 @@ pub fn accounts_to_end(
     match (&meant[..], which) {
         ([_, _, ..], WhichAccount::Only) => Err(AcmeError::Several {
             host: host.clone(),
-            accounts: meant.iter().map(|account| account.grant.account).collect(),
+            accounts: meant
+                .iter()
+                .map(|account| (account.grant.account, account.ended.is_some()))
+                .collect(),
         }
         .into()),
         _ => Ok(meant),

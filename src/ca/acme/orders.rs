@@ -99,6 +99,11 @@ pub enum AcmeDenial {
         date = .2.date()
     )]
     StillPinned(Host, Host, Time),
+    /// The key that apps hold a server to was given up.
+    #[error(
+        "apps hold {0} to a key that was given up, and is certified for nobody: the operator rotates it, `pki server rotate {1} --compromised`, and the next one is ordered with (certbot: --csr)"
+    )]
+    PinGivenUp(Host, Host),
     /// The key of an account was to be certified.
     #[error("the key of an account cannot be certified: a server has a key of its own (RFC 8555 §11.1)")]
     AccountKey,
@@ -270,6 +275,7 @@ fn draft(
     let pin = Pin(ordering.public_key.spki_sha256());
     let registered = session.store.known_servers()?;
     let overlap = session.desk.home.config().pin_overlap;
+    let mut is_held = false;
     for name in &ordering.names {
         if !known.grant.names.contains(name) {
             return Ok(Err(AcmeDenial::NotGranted(name.clone())));
@@ -280,6 +286,10 @@ fn draft(
         }
         let stays = |server: &Server| server.stays_until(session.now, overlap);
         if let Some(server) = holds(&registered, name, stays) {
+            is_held = true;
+            if is_given_up(session, server)? {
+                return Ok(Err(AcmeDenial::PinGivenUp(name.clone(), server.host.clone())));
+            }
             match (demand_active(server, pin), stays(server)) {
                 (Ok(()), _) => {}
                 (Err(UnfitKey::Dropped(host)), _) => {
@@ -293,6 +303,13 @@ fn draft(
             }
         }
     }
+    // Whoever ends the account of one server would give up the key of another.
+    let is_anothers = |server: &&Server| server.removed.is_none() && server.had(pin);
+    if !is_held && let Some(other) = registered.iter().find(is_anothers) {
+        return Ok(Err(AcmeDenial::Refused(
+            UnfitKey::OfServer(other.host.clone()).into(),
+        )));
+    }
     // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server,
     // which was looked at.
     match demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(first)) {
@@ -304,6 +321,16 @@ fn draft(
     let issuer = servers.chain().issuer();
     let draft = ServerDraft::of_several(first, others, known.grant.days, issuer, session.now);
     Ok(draft.map_err(|why| AcmeDenial::Refused(why.into())))
+}
+
+/// Whether the key that a server uses was given up: no other one is taken by apps, and this one is certified
+/// for nobody.
+fn is_given_up(session: &Session<'_>, server: &Server) -> Result<bool, CaError> {
+    let active = server.value_of(server.active.pin);
+    Ok(session
+        .store
+        .certified_key(active)?
+        .is_some_and(|(_, is_given_up)| is_given_up))
 }
 
 /// The server by whose pins apps hold a host: its own, or the nearest above it that has them hold for the

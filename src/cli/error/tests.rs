@@ -147,7 +147,7 @@ fn changes() -> Vec<Line> {
         E::Acme(_) = E::Acme(AcmeError::Address(host())) => "address", Refused;
         E::Acme(_) = E::Acme(AcmeError::TooManyNames(100)) => "names", Refused;
         E::Acme(_) = E::Acme(AcmeError::OtherSecret(shown())) => "key", Refused;
-        E::Acme(_) = E::Acme(AcmeError::Several { host: host(), accounts: vec![account(), account()] }) => "several", Refused;
+        E::Acme(_) = E::Acme(AcmeError::Several { host: host(), accounts: vec![(account(), false), (account(), true)] }) => "several", Refused;
         E::Acme(_) = E::Acme(AcmeError::NameOfAnother(host(), account(), host())) => "name", Refused;
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Rotated(host())) => "rotated", Refused;

@@ -152,9 +152,10 @@ impl Problem {
             AcmeDenial::NotGranted(_) | AcmeDenial::Removed(_) => {
                 Self::new(StatusCode::FORBIDDEN, "rejectedIdentifier", said)
             }
-            AcmeDenial::Pinned(_) | AcmeDenial::StillPinned(..) | AcmeDenial::AccountKey => {
-                Self::bad_csr(said)
-            }
+            AcmeDenial::Pinned(_)
+            | AcmeDenial::PinGivenUp(..)
+            | AcmeDenial::StillPinned(..)
+            | AcmeDenial::AccountKey => Self::bad_csr(said),
             AcmeDenial::UnfitAccountKey => Self::new(StatusCode::BAD_REQUEST, "badPublicKey", said),
             AcmeDenial::AlreadyRevoked => Self::new(StatusCode::BAD_REQUEST, "alreadyRevoked", said),
             // Whose it is, is nothing for whoever asks.

@@ -178,3 +178,55 @@ fn an_account_gives_up_no_key_that_apps_hold_a_server_to() {
         .is(200);
     at.home.run(&["server", "issue", HOST, "--out", "tls", "-q"]);
 }
+
+/// Or the end of the one account would give up the key of another server.
+#[test]
+fn the_key_of_another_server_is_not_certified_for_an_account() {
+    let Some(at) = Ordering::start() else { return };
+    let client = Client::bound(&at, &at.account());
+    let names = NAMES.map(|name| format!("DNS:{name}")).join(",");
+    let others = csr_of(&at, "others", &names, &["-key", &format!("tls/{HOST}.key")]);
+    client
+        .finalize(&client.order(&NAMES).is(201), &others)
+        .refused(400, "badCSR");
+}
+
+/// Apps hold the server to a key that nobody is certified with any more: who ends the account is told the way
+/// out, and so is everybody who orders.
+#[test]
+fn a_pinned_server_that_was_broken_into_gets_its_next_key() {
+    let Some(at) = Ordering::start() else { return };
+    let given = at.account_for(HOST, &[]);
+    let client = Client::bound(&at, &given);
+    let names = format!("DNS:{HOST}");
+    let own = csr_of(&at, "own", &names, &["-key", &format!("tls/{HOST}.key")]);
+    client.finalize(&client.order(&[HOST]).is(201), &own).is(200);
+    let rotation = format!("pki server rotate {HOST} --compromised");
+    let said = at
+        .home
+        .run(&["server", "acme", HOST, "--cancel", "--revoke", "--yes"]);
+    assert!(said.stderr.contains(&rotation), "{said}");
+    let grant = at.home.run(&["server", "acme", HOST]);
+    assert!(grant.stderr.contains(&rotation), "{grant}");
+    let next = Client::bound(&at, &at.account_for(HOST, &[]));
+    for request in [own, csr(&at, "new", &[HOST])] {
+        let answer = next
+            .finalize(&next.order(&[HOST]).is(201), &request)
+            .refused(400, "badCSR");
+        assert!(answer.text.contains(&rotation), "{answer}");
+    }
+    let rotate = [
+        "server",
+        "rotate",
+        HOST,
+        "--compromised",
+        "--confirm",
+        HOST,
+        "--out",
+        "tls",
+        "--yes",
+    ];
+    let key = at.home.run(&rotate).stdout;
+    let rotated = csr_of(&at, "rotated", &names, &["-key", key.trim()]);
+    next.finalize(&next.order(&[HOST]).is(201), &rotated).is(200);
+}

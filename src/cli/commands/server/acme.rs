@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::ca::{self, AcmeError, CaError, ClockPolicy, NewAccount, Session, WhichAccount};
 use crate::model::acme::InvalidAccountId;
-use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, counted};
+use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, Time, counted};
 use crate::store::Store;
 
 use super::dry_run;
@@ -68,7 +68,7 @@ fn which(text: &str) -> Result<WhichAccount, InvalidAccountId> {
     match text {
         "" => Ok(WhichAccount::Only),
         "all" => Ok(WhichAccount::All),
-        id => id.parse().map(WhichAccount::Named),
+        id => id.to_ascii_lowercase().parse().map(WhichAccount::Named),
     }
 }
 
@@ -191,6 +191,9 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
             "{name} is in the register, so apps hold it to its key: the client must order with that one (certbot: --csr, or --reuse-key)"
         ));
     }
+    if !pinned.is_empty() {
+        context.tell_keys_given_up(&session.store)?;
+    }
     Ok(Exit::Done)
 }
 
@@ -202,13 +205,22 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
     let mut policy = ClockPolicy::Lenient;
     let desk = context.desk_to_revoke()?;
     let meant = |store: &Store, now| ca::accounts_to_end(store, host, which, reason, now);
-    let accounts = {
+    let (accounts, good) = {
         let store = context.read(&desk.home)?;
-        meant(&store, system_clock())?
+        let accounts = meant(&store, system_clock())?;
+        let good = good_of(&accounts, &store, system_clock())?;
+        (accounts, good)
     };
     let told = in_words(&accounts, which);
     let what = match args.revoke {
-        true => format!("end {told} of {host}, and revoke all that was ordered by it"),
+        true => format!(
+            "end {told} of {host}, and revoke all that was ordered by it, {}",
+            match &good[..] {
+                [] => "of which nothing is good".to_owned(),
+                [one] => format!("certificate {one}"),
+                several => counted(several.len(), "certificate"),
+            }
+        ),
         false => format!("end {told} of {host}"),
     };
     let question = format!("{}?", what.replacen("end", "End", 1));
@@ -241,6 +253,7 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
         false => ui.say(format!("{host} orders nothing more by {told}")),
     }
     let secrets_left = forget(&session, host, ui)?;
+    tell_of_others(&session.store, host, ui)?;
     let exit = match (args.revoke, publishes) {
         (false, _) => {
             hint_at_what_is_good(&session, args, which, ui)?;
@@ -254,6 +267,12 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
                     counted(taken.given_up, "key")
                 ));
             }
+            if !taken.revoked.is_empty() {
+                ui.hint(format!(
+                    "clients that read no CRL take what was revoked until it ends; once the server is set up anew, `pki server acme {host}` grants another account"
+                ));
+            }
+            context.tell_keys_given_up(&session.store)?;
             match (published, args.no_publish) {
                 (true, _) => publish(context, &mut session, keyring.as_ref().map(Keyring::keys)),
                 (false, true) => Ok(tell_recorded_alone(context, &desk, "run `pki publish`")),
@@ -300,6 +319,30 @@ fn forget(session: &Session<'_>, host: &Host, ui: &Ui) -> Result<Vec<PathBuf>, F
     Ok(left.into_iter().map(|(path, _)| path).collect())
 }
 
+/// Says which accounts of other servers may order for this host, too: they go on.
+fn tell_of_others(store: &Store, host: &Host, ui: &Ui) -> Result<(), Failure> {
+    for account in store.acme_accounts()? {
+        let own = account.host();
+        if own != host && account.ended.is_none() && account.grant.names.contains(host) {
+            let id = account.grant.account;
+            ui.warn(format!(
+                "the account {id} of {own} may order certificates for {host}, too"
+            ));
+            ui.hint(format!("`pki server acme {own} --cancel {id}` ends that one"));
+        }
+    }
+    Ok(())
+}
+
+/// What accounts have ordered and is good.
+fn good_of(accounts: &[AcmeAccount], store: &Store, now: Time) -> Result<Vec<Serial>, Failure> {
+    let mut good = Vec::new();
+    for account in accounts {
+        good.extend(store.good_of_account(account.grant.account, now)?);
+    }
+    Ok(good)
+}
+
 fn hint_at_what_is_good(
     session: &Session<'_>,
     args: &AcmeArgs,
@@ -307,18 +350,16 @@ fn hint_at_what_is_good(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let host = &args.host;
-    let mut good = 0;
-    for account in session.store.acme_accounts()? {
-        let id = account.grant.account;
-        let is_meant = account.host() == host && account.ended.is_some();
-        if is_meant && !matches!(which, WhichAccount::Named(other) if other != id) {
-            good += session.store.good_of_account(id, session.now)?.len();
-        }
+    let mut accounts = session.store.acme_accounts()?;
+    accounts.retain(|account| account.host() == host && account.ended.is_some());
+    if let WhichAccount::Named(id) = which {
+        accounts.retain(|account| account.grant.account == id);
     }
-    if good > 0 {
+    let good = good_of(&accounts, &session.store, session.now)?;
+    if !good.is_empty() {
         ui.hint(format!(
             "{} of it stay good until they end: `pki server list {host}` shows them; the same with --revoke takes them back",
-            counted(good, "certificate")
+            counted(good.len(), "certificate")
         ));
     }
     Ok(())

@@ -208,10 +208,12 @@ impl fmt::Display for List {
             )?;
             for row in &account.certificates {
                 let certificate = &row.certificate;
+                let host = row.host.as_ref().map(|host| format!(" of {host}"));
                 writeln!(
                     f,
-                    "  certificate {} {}",
+                    "  certificate {}{} {}",
                     certificate.serial,
+                    host.unwrap_or_default(),
                     certificate.standing()
                 )?;
             }

@@ -5,6 +5,7 @@ pub mod certificate;
 mod pinned;
 pub mod list;
 pub mod removal;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -359,7 +360,18 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
             "the old key's pin stays published for {}",
             desk.home.config().pin_overlap
         )),
-        OldPin::Dropped => ui.more("the old key's pin is in no pin set any more"),
+        OldPin::Dropped => {
+            ui.more("the old key's pin is in no pin set any more");
+            for (serial, until) in removal::good_certificates(&server, &session)? {
+                ui.warn(format!(
+                    "its certificate {serial}, of the old key, stays good until {}",
+                    until.date()
+                ));
+                ui.hint(format!(
+                    "`pki revoke {serial} --reason compromised` takes it back"
+                ));
+            }
+        }
     }
     let exit = context.publish_change(&mut session, keyring.keys());
     if is_of_the_service(&desk.home, &host) {

@@ -161,7 +161,10 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The certificates of the servers' CA that are good.
-fn good_certificates(server: &Server, session: &ca::Session<'_>) -> Result<Vec<(Serial, Time)>, Failure> {
+pub(super) fn good_certificates(
+    server: &Server,
+    session: &ca::Session<'_>,
+) -> Result<Vec<(Serial, Time)>, Failure> {
     let mut good = Vec::new();
     for certificate in &server.certificates {
         let serial = certificate.serial.parse::<Serial>();
