@@ -152,6 +152,14 @@ struct KeyChange {
 
 /// Gives an account a new key, which both the old and the new one have signed.
 pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Problem> {
+    let too_many = || {
+        let detail = "this account has changed its key ten times in a day: go on with the one that it has";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rateLimited", detail)
+    };
+    // Looked at first: to verify a signature takes longer.
+    if shared.key_changes.is_spent(asking.id(), (shared.desk.clock)()) {
+        return Err(too_many());
+    }
     let inner = Jws::of(asking.payload()?)?;
     inner.demand_known_algorithm()?;
     shared.demand_for("/acme/key-change", inner.url.as_deref())?;
@@ -185,6 +193,10 @@ pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Pro
     }
     let grant = asking.account.known.grant.clone();
     let key = asking.account.binding(&next);
+    // Whatever is refused before is not counted: it changes nothing.
+    if !shared.key_changes.spend(asking.id(), (shared.desk.clock)()) {
+        return Err(too_many());
+    }
     let request = AcmeRequest::ChangeKey(grant, asking.key, key);
     shared.ask(request, asking.from).await?;
     Ok(shared.objects.account(&asking.account.known, StatusCode::OK))

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod asking;
+mod budget;
 mod certify;
 #[cfg(test)]
 mod fuzz_tests;
@@ -35,7 +36,9 @@ use super::request::among_signers;
 use crate::ca::{AcmeDone, AcmeRequest, CaError, Desk};
 use crate::issuer::Chain;
 use crate::key::Passphrase;
+use crate::model::Span;
 use asking::Asking;
+use budget::Budget;
 use jws::{Jws, Signer};
 use nonces::Nonces;
 use objects::Objects;
@@ -47,6 +50,9 @@ use resource::Resource;
 /// The media type of requests (RFC 8555 §6.2).
 const JOSE: &str = "application/jose+json";
 
+/// How often an account changes its key in a day.
+const MOST_KEY_CHANGES: u32 = 10;
+
 /// What the handlers of ACME share.
 pub struct Shared {
     /// How what is answered is called.
@@ -57,6 +63,7 @@ pub struct Shared {
     register: Register,
     nonces: Nonces,
     orders: Orders,
+    key_changes: Budget,
     counter: Counter,
     /// Who has shown wrong MAC keys.
     wrong: Failures<IpAddr>,
@@ -81,6 +88,7 @@ impl Shared {
             chain,
             nonces: Nonces::default(),
             orders: Orders::default(),
+            key_changes: Budget::new(MOST_KEY_CHANGES, Span::days(1)),
             counter,
             wrong: Failures::default(),
         })

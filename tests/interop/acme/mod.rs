@@ -3,6 +3,7 @@
 mod clients;
 mod hostile;
 mod jose;
+mod limits;
 mod orders;
 mod year;
 
