@@ -3,6 +3,7 @@
 //! decided by what another is about to change.
 
 mod acme;
+mod refusals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,9 +27,11 @@ use crate::ca::{
 };
 use crate::issuer::Devices;
 use crate::model::Host;
+use crate::model::counted;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::store::Store;
+use refusals::Refusals;
 
 /// How many may wait at once; more are told to come again.
 const WAITING: usize = 1024;
@@ -190,6 +193,7 @@ impl Clerk {
             monitor: monitor.clone(),
             aftermath,
             shared_keys: SharedKeys::default(),
+            refusals: Refusals::default(),
             due: None,
             tended: Instant::now(),
             pace: Pace::begin(monitor.now()),
@@ -267,6 +271,8 @@ struct Work {
     aftermath: Box<dyn Aftermath>,
     /// What shared keys are made of, where any is asked for.
     shared_keys: SharedKeys,
+    /// What the log was told in this minute.
+    refusals: Refusals,
     /// When new certificates are to be published, where there are any.
     due: Option<Instant>,
     /// When it was last looked whether something follows from the time alone.
@@ -336,7 +342,9 @@ impl Work {
                 Waiting::Acme(asked, way) => orders.push((asked, way)),
                 Waiting::Refused(outcome, _told) => {
                     self.monitor.metrics.count(Counted::Attempt(outcome.event));
-                    self.aftermath.happened(*outcome);
+                    if self.refusals.admits(&outcome) {
+                        self.aftermath.happened(*outcome);
+                    }
                 }
             }
         }
@@ -433,6 +441,7 @@ impl Work {
     /// operator has taken into use.
     fn tend(&mut self) {
         self.tended = Instant::now();
+        self.tell_what_was_too_much();
         if !self.is_steady() {
             return self.tell_what_ends();
         }
@@ -444,6 +453,17 @@ impl Work {
             self.tend_home();
         }
         self.tell_what_ends();
+    }
+
+    /// Says how many refusals the log has not been told of, and begins the next minute.
+    fn tell_what_was_too_much(&mut self) {
+        let untold = self.refusals.begin_anew();
+        if untold > 0 {
+            self.aftermath.warned(&format!(
+                "the log lacks {} of servers in the last minute: it tells ten of each account and network, and the metrics count all",
+                counted(untold, "refusal")
+            ));
+        }
     }
 
     /// Does what the issuing CA's key is needed for.
