@@ -10,7 +10,7 @@ use super::asking::{Asking, read};
 use super::jws::{Flattened, Jws, Signer};
 use super::problem::Problem;
 use super::register::Account;
-use super::{Shared, among_signers, of_this_machine};
+use super::{Shared, among_signers};
 use crate::ca::AcmeRequest;
 use crate::key::Jwk;
 use crate::serve::limits::{network, recorded};
@@ -33,8 +33,7 @@ pub async fn new_account(
     payload: &[u8],
 ) -> Result<Response, Problem> {
     let asked: NewAccount = read(payload)?;
-    let known = shared.register.account_by_key(key.text()).await;
-    if let Some(account) = known.map_err(of_this_machine)? {
+    if let Some(account) = shared.register.account_by_key(key.text()).await? {
         return Ok(shared.objects.account(&account.known, StatusCode::OK));
     }
     if asked.only_return_existing {
@@ -61,7 +60,7 @@ pub async fn new_account(
             message,
         ));
     }
-    let account = match bound(shared, key, Jws::of(binding)?).await? {
+    let account = match bound(shared, address, key, Jws::of(binding)?).await? {
         Some(account) => account,
         None => {
             shared.wrong.count(network(address));
@@ -83,8 +82,13 @@ pub async fn new_account(
 /// The account that a binding is for (RFC 8555 §7.3.4); none where it is not by its MAC key.
 ///
 /// # Errors
-/// Where the binding is not of the form that it must have.
-async fn bound(shared: &Shared, key: &Jwk, binding: Jws) -> Result<Option<Account>, Problem> {
+/// Where the binding is not of the form that it must have, or the account's secret does not open.
+async fn bound(
+    shared: &Shared,
+    address: IpAddr,
+    key: &Jwk,
+    binding: Jws,
+) -> Result<Option<Account>, Problem> {
     if binding.algorithm != "HS256" {
         return Err(Problem::algorithm(&["HS256"]));
     }
@@ -106,7 +110,10 @@ async fn bound(shared: &Shared, key: &Jwk, binding: Jws) -> Result<Option<Accoun
     let Ok(id) = kid.parse() else {
         return Ok(None);
     };
-    let account = shared.register.account(id).await.map_err(of_this_machine)?;
+    let account = shared.register.account(id).await.inspect_err(|_| {
+        // Nobody knows whether it is by the MAC key, so that it counts as if it were not.
+        shared.wrong.count(network(address));
+    })?;
     Ok(account.filter(|account| {
         let key = account.secret.mac_key(id);
         account.known.ended.is_none() && binding.is_authenticated_by(&key)
@@ -181,8 +188,7 @@ pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Pro
             "the inner JWS does not name this account and its present key",
         ));
     }
-    let known = shared.register.account_by_key(next.text()).await;
-    if let Some(other) = known.map_err(of_this_machine)? {
+    if let Some(other) = shared.register.account_by_key(next.text()).await? {
         let mut problem = Problem::new(
             StatusCode::CONFLICT,
             "malformed",

@@ -83,7 +83,7 @@ impl Shared {
     ) -> Result<Self, CaError> {
         Ok(Self {
             objects: Objects::new(origin),
-            register: Register::of(desk.clone(), passphrase)?,
+            register: Register::of(desk.clone(), passphrase, counter.clone())?,
             desk,
             chain,
             nonces: Nonces::default(),
@@ -245,9 +245,4 @@ impl Shared {
     async fn ask(&self, request: AcmeRequest, from: String) -> Result<AcmeDone, Problem> {
         Ok(self.counter.acme(AskedAcme { request, from }).await?)
     }
-}
-
-/// What a client is told of a fault of this machine.
-fn of_this_machine(_: CaError) -> Problem {
-    Problem::unavailable()
 }

@@ -1,6 +1,7 @@
 //! Servers that order their certificates themselves: the clients of ACME that people have, and a hostile one.
 
 mod clients;
+mod faults;
 mod hostile;
 mod jose;
 mod limits;
