@@ -1,12 +1,13 @@
 //! Faults of this machine: a client is told to come again, and whoever looks after the service reads why.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::jose::{Client, Key, base64url, register};
 use super::{Given, NAMES, Ordering};
-use crate::support::wait_until;
+use crate::support::{finish, wait_until};
 
 impl Ordering {
     /// The file with the secret of an account.
@@ -67,6 +68,26 @@ fn a_secret_that_is_gone_is_told_once_and_stops_nobody_else() {
         .find(|answer| answer.status != 503);
     last.unwrap().refused(429, "rateLimited");
     std::fs::write(&secret, kept).unwrap();
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_opened_for_nobody() {
+    let Some(at) = Ordering::start() else { return };
+    let given = at.account();
+    let secret = at.secret(&given);
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o644)).unwrap();
+    register(&at, &Key::new(), &given).refused(503, "serverInternal");
+    let told = at.told("can be read or changed by others");
+    assert!(told[0].contains(&given.kid), "{told:?}");
+    let chmod = format!("run `chmod go= {}`", secret.display());
+    at.told(&chmod);
+    let said = finish(&mut at.home.pki(&["doctor", "--json"]), b"").json();
+    let findings = said["findings"].as_array().unwrap();
+    let finding = findings
+        .iter()
+        .find(|one| one["code"] == "acme-secret")
+        .unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(finding["remedy"], json!(chmod));
 }
 
 #[test]
