@@ -4,11 +4,8 @@ use std::path::Path;
 
 use super::CaError;
 use crate::disk::{self, Shown};
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::key::KeyError;
-
-/// The longest encrypted secret that is read.
-const LONGEST: u64 = 64 << 10;
 
 /// Puts an encrypted secret into a new file. What says that it is there must not outlive it: the directories
 /// above it, up to the home, are synced.
@@ -30,10 +27,10 @@ pub(super) fn keep(home: &Home, place: &Path, sealed: &str) -> Result<(), CaErro
 /// Reads an encrypted secret, and opens it.
 ///
 /// # Errors
-/// Where it is not there, or does not open.
+/// Where it is not there, others can read it, or it does not open.
 pub(super) fn open<T>(path: &Path, open: impl FnOnce(&str) -> Result<T, KeyError>) -> Result<T, CaError> {
-    let octets = disk::read(path, LONGEST)?;
-    open(&String::from_utf8_lossy(&octets)).map_err(|why| CaError::Key {
+    let sealed = home::private(path)?;
+    open(&sealed).map_err(|why| CaError::Key {
         path: Shown(path.to_owned()),
         why,
     })

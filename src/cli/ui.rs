@@ -324,6 +324,28 @@ impl Ui {
         Ok(exit)
     }
 
+    /// Reports what was done, with a secret that is shown this once and kept nowhere. A reader that has gone
+    /// away has not got it: that is an error, too.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written: exit 5. What was done is worth nothing then, and the caller says how
+    /// to begin anew.
+    pub fn report_once<R: Serialize + Display>(&self, report: &R) -> Result<Exit, Failure> {
+        let lost = match self.document(report).and_then(|text| self.out(text)) {
+            Ok(Reader::There) => return Ok(Exit::Done),
+            Ok(Reader::Gone) => Failure::new(
+                Exit::Incomplete,
+                "output",
+                unwritten(&io::ErrorKind::BrokenPipe.into()),
+            ),
+            Err(failure) => failure,
+        };
+        Err(Failure {
+            exit: Exit::Incomplete,
+            ..lost
+        })
+    }
+
     /// Writes to stdout. A reader that has gone away (`pki list | head`) is no error.
     ///
     /// # Errors

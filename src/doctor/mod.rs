@@ -9,6 +9,7 @@ mod keys;
 mod ledger;
 mod publication;
 mod ownership;
+mod private_files;
 mod free_space;
 mod acme;
 mod hmac;

@@ -1,9 +1,8 @@
 //! Checks the registered servers as far as the home knows them: their keys, certificates and pins.
 
 use super::ledger::unreadable;
-use super::{Finding, Severity};
+use super::{Finding, Severity, private_files};
 use crate::ca::{self, Session};
-use crate::home::private;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, Origin};
 use crate::model::{Host, Role, Server, Span, Time};
@@ -75,15 +74,14 @@ fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
     let wanted = server.keys().filter(|(role, key)| is_here(*role, key.origin));
     let examined = wanted.filter_map(|(role, key)| {
         let path = ca::key_path(home, &server.host, key.pin);
-        let why = match private(&path) {
-            Ok(pem) => SoftwareKey::examine(&pem).err()?.to_string(),
-            Err(error) => error.to_string(),
+        let restore = || {
+            format!(
+                "restore the file from a backup; if there is none: `pki server rotate {} --confirm {}`",
+                server.host, server.host
+            )
         };
-        let message = format!("the {role} key of {}: {}: {why}", server.host, path.display());
-        let remedy = format!(
-            "restore the file from a backup; if there is none: `pki server rotate {} --confirm {}`",
-            server.host, server.host
-        );
+        let (why, remedy) = private_files::examine(&path, SoftwareKey::examine, restore)?;
+        let message = format!("the {role} key of {}: {why}", server.host);
         Some(Finding::new("server-key", Severity::Error, message, remedy))
     });
     examined.collect()

@@ -3,6 +3,8 @@
 //! decided by what another is about to change.
 
 mod acme;
+mod faults;
+mod refusals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,9 +28,14 @@ use crate::ca::{
 };
 use crate::issuer::Devices;
 use crate::model::Host;
+use crate::model::counted;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::store::Store;
+use faults::Faults;
+use refusals::Refusals;
+
+pub use faults::Found;
 
 /// How many may wait at once; more are told to come again.
 const WAITING: usize = 1024;
@@ -70,9 +77,11 @@ enum Waiting {
     Acme(AskedAcme, oneshot::Sender<AcmeAnswer>),
     /// Nothing: a door has refused somebody, and that is to be told.
     Refused(Box<Outcome>, Told),
+    /// Nothing: a door has found a fault of this machine, and that is to be told.
+    Found(Box<Found>, Told),
 }
 
-/// A refusal that waits to be told; it makes room for another one when it is dropped.
+/// A refusal or fault that waits to be told; it makes room for another one when it is dropped.
 struct Told(Arc<AtomicUsize>);
 
 impl Drop for Told {
@@ -81,7 +90,7 @@ impl Drop for Told {
     }
 }
 
-/// How many refusals of doors wait to be told at most: they take no place from whoever waits for an answer.
+/// How many refusals and faults wait to be told at most: they take no place from whoever waits for an answer.
 const REFUSALS: usize = 64;
 
 /// What a server asks for by ACME.
@@ -121,7 +130,7 @@ pub struct Clerk {
 pub struct Counter {
     sender: SyncSender<Waiting>,
     monitor: Arc<Monitor>,
-    /// The refusals that wait to be told.
+    /// The refusals and faults that wait to be told.
     refusals: Arc<AtomicUsize>,
 }
 
@@ -146,9 +155,19 @@ impl Counter {
 
     /// Has it told that a door has refused somebody. Where the clerk has too much to do that is not told.
     pub fn tell(&self, refused: Outcome) {
+        self.hand_over(|told| Waiting::Refused(Box::new(refused), told));
+    }
+
+    /// Has it told that a door has found a fault of this machine. Where the clerk has too much to do that is
+    /// not told, until somebody asks again.
+    pub fn found(&self, found: Found) {
+        self.hand_over(|told| Waiting::Found(Box::new(found), told));
+    }
+
+    fn hand_over(&self, made: impl FnOnce(Told) -> Waiting) {
         let told = Told(self.refusals.clone());
         if self.refusals.fetch_add(1, Ordering::Relaxed) < REFUSALS {
-            let _ = self.sender.try_send(Waiting::Refused(Box::new(refused), told));
+            let _ = self.sender.try_send(made(told));
         }
     }
 
@@ -190,6 +209,8 @@ impl Clerk {
             monitor: monitor.clone(),
             aftermath,
             shared_keys: SharedKeys::default(),
+            refusals: Refusals::default(),
+            faults: Faults::default(),
             due: None,
             tended: Instant::now(),
             pace: Pace::begin(monitor.now()),
@@ -197,7 +218,7 @@ impl Clerk {
         // What servers know and this ledger has lost is taken in before anybody is answered, and a home that
         // may be a copy, or a clock in doubt, is refused here.
         work.refresh()?;
-        if work.devices.is_none() && work.own.as_ref().and_then(Own::servers).is_some() {
+        if work.certifies_servers_alone() {
             work.look()?;
         }
         let own_tls = work.certify()?;
@@ -267,6 +288,9 @@ struct Work {
     aftermath: Box<dyn Aftermath>,
     /// What shared keys are made of, where any is asked for.
     shared_keys: SharedKeys,
+    /// What the log was told in this minute.
+    refusals: Refusals,
+    faults: Faults,
     /// When new certificates are to be published, where there are any.
     due: Option<Instant>,
     /// When it was last looked whether something follows from the time alone.
@@ -336,8 +360,11 @@ impl Work {
                 Waiting::Acme(asked, way) => orders.push((asked, way)),
                 Waiting::Refused(outcome, _told) => {
                     self.monitor.metrics.count(Counted::Attempt(outcome.event));
-                    self.aftermath.happened(*outcome);
+                    if self.refusals.admits(&outcome) {
+                        self.aftermath.happened(*outcome);
+                    }
                 }
+                Waiting::Found(found, _told) => self.found(*found),
             }
         }
         if !orders.is_empty() {
@@ -433,6 +460,7 @@ impl Work {
     /// operator has taken into use.
     fn tend(&mut self) {
         self.tended = Instant::now();
+        self.tell_what_was_too_much();
         if !self.is_steady() {
             return self.tell_what_ends();
         }
@@ -442,12 +470,31 @@ impl Work {
         }
         if self.devices.is_some() {
             self.tend_home();
+        } else if self.certifies_servers_alone() {
+            self.judge_home();
         }
         self.tell_what_ends();
     }
 
-    /// Does what the issuing CA's key is needed for.
-    fn tend_home(&mut self) {
+    /// Says how many refusals the log has not been told of, and begins the next minute.
+    fn tell_what_was_too_much(&mut self) {
+        self.faults.begin_anew();
+        let untold = self.refusals.begin_anew();
+        if untold > 0 {
+            self.aftermath.warned(&format!(
+                "the log lacks {} of servers in the last minute: it tells ten of each account and network, and the metrics count all",
+                counted(untold, "refusal")
+            ));
+        }
+    }
+
+    /// Whether servers are certified here, and no device is.
+    fn certifies_servers_alone(&self) -> bool {
+        self.devices.is_none() && self.own.as_ref().and_then(Own::servers).is_some()
+    }
+
+    /// Says whether the home can be changed now.
+    fn judge_home(&mut self) {
         match self.look() {
             Ok(()) => self.monitor.health.well(Part::Enrolling),
             Err(why) => self
@@ -455,6 +502,11 @@ impl Work {
                 .health
                 .troubled(Part::Enrolling, true, why.to_string()),
         }
+    }
+
+    /// Does what the issuing CA's key is needed for.
+    fn tend_home(&mut self) {
+        self.judge_home();
         if let Err(why) = self.end_handouts() {
             self.aftermath
                 .failed("a bundle that nobody has fetched in time is not taken back", why);

@@ -36,6 +36,8 @@ pub enum Part {
     Guesses,
     /// The certificate of the face of devices.
     DeviceCertificate,
+    /// What the accounts of servers rest on.
+    Accounts,
 }
 
 impl Part {
@@ -50,18 +52,19 @@ impl Part {
             | Self::PageFiles
             | Self::Clock
             | Self::Proxies
-            | Self::Guesses => None,
+            | Self::Guesses
+            | Self::Accounts => None,
         }
     }
 
     /// Whether it is over unless somebody finds it again: nobody takes it back.
     fn passes(self) -> bool {
-        matches!(self, Self::Proxies | Self::Guesses)
+        matches!(self, Self::Proxies | Self::Guesses | Self::Accounts)
     }
 
     /// Whether nobody but [`Health`] tells the log of it.
     fn is_told_here(self) -> bool {
-        !matches!(self, Self::Enrolling | Self::Publishing)
+        !matches!(self, Self::Enrolling | Self::Publishing | Self::Accounts)
     }
 }
 

@@ -446,6 +446,38 @@ fn no_output_is_lost_in_silence() {
     assert_eq!(said.stderr, "", "{said}");
 }
 
+/// Where a secret that is shown once has reached nobody, what was made for it is ended.
+#[test]
+fn a_secret_that_reaches_nobody_is_not_taken_for_given() {
+    let home = Home::with_certified_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let gone = || Stdio::from(std::io::pipe().unwrap().1);
+    let reaches_nobody = |arguments: &[&str], stdout: Stdio| {
+        let mut command = home.pki(arguments);
+        let ended = command.stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(5), "{said}");
+        assert!(said.contains("the output could not be written"), "{said}");
+        said
+    };
+    for stdout in [full(), gone()] {
+        let said = reaches_nobody(&["server", "acme", HOST], stdout);
+        let listed = home.run(&["server", "list", "--json"]).json();
+        let kid = listed["accounts"][0]["kid"].as_str().unwrap().to_owned();
+        let ends = format!("pki server acme {HOST} --cancel {kid}");
+        assert!(said.contains(&ends), "{said}");
+        home.run(&["server", "acme", HOST, "--cancel", &kid, "--yes"]);
+    }
+    for stdout in [full(), gone()] {
+        let said = reaches_nobody(&["invite", "create", "alice", "--json"], stdout);
+        assert!(said.contains("nothing is open"), "{said}");
+        let listed = home.run(&["invite", "list", "--json"]).json();
+        let mut all = listed["invites"].as_array().unwrap().iter();
+        assert!(all.all(|invite| invite["state"] == "cancelled"), "{listed}");
+    }
+}
+
 /// The library that lets a program know other accounts than the system does, by the calls that every name
 /// service is asked with.
 fn nss_wrapper() -> Option<PathBuf> {

@@ -11,7 +11,7 @@ use super::asking::{Asking, read};
 use super::jws::{Flattened, Jws, Signer};
 use super::problem::Problem;
 use super::register::Account;
-use super::{Shared, among_signers, of_this_machine};
+use super::{Shared, among_signers};
 use crate::ca::AcmeRequest;
 use crate::key::Jwk;
 use crate::serve::limits::{network, recorded};
@@ -34,8 +34,7 @@ pub async fn new_account(
     payload: &[u8],
 ) -> Result<Response, Problem> {
     let asked: NewAccount = read(payload)?;
-    let known = shared.register.account_by_key(key.text()).await;
-    if let Some(account) = known.map_err(of_this_machine)? {
+    if let Some(account) = shared.register.account_by_key(key.text()).await? {
         return Ok(shared.objects.account(&account.known, StatusCode::OK));
     }
     if asked.only_return_existing {
@@ -62,7 +61,7 @@ pub async fn new_account(
             message,
         ));
     }
-    let account = match bound(shared, key, Jws::of(binding)?).await? {
+    let account = match bound(shared, address, key, Jws::of(binding)?).await? {
         Some(account) => account,
         None => {
             shared.wrong.count(network(address));
@@ -84,8 +83,13 @@ pub async fn new_account(
 /// The account that a binding is for (RFC 8555 §7.3.4); none where it is not by its MAC key.
 ///
 /// # Errors
-/// Where the binding is not of the form that it must have.
-async fn bound(shared: &Shared, key: &Jwk, binding: Jws) -> Result<Option<Account>, Problem> {
+/// Where the binding is not of the form that it must have, or the account's secret does not open.
+async fn bound(
+    shared: &Shared,
+    address: IpAddr,
+    key: &Jwk,
+    binding: Jws,
+) -> Result<Option<Account>, Problem> {
     if binding.algorithm != "HS256" {
         return Err(Problem::algorithm(&["HS256"]));
     }
@@ -107,7 +111,10 @@ async fn bound(shared: &Shared, key: &Jwk, binding: Jws) -> Result<Option<Accoun
     let Ok(id) = kid.parse() else {
         return Ok(None);
     };
-    let account = shared.register.account(id).await.map_err(of_this_machine)?;
+    let account = shared.register.account(id).await.inspect_err(|_| {
+        // Nobody knows whether it is by the MAC key, so that it counts as if it were not.
+        shared.wrong.count(network(address));
+    })?;
     Ok(account.filter(|account| {
         let key = account.secret.mac_key(id);
         account.known.ended.is_none() && binding.is_authenticated_by(&key)
@@ -153,6 +160,14 @@ struct KeyChange {
 
 /// Gives an account a new key, which both the old and the new one have signed.
 pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Problem> {
+    let too_many = || {
+        let detail = "this account has changed its key ten times in a day: go on with the one that it has";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rateLimited", detail)
+    };
+    // Looked at first: to verify a signature takes longer.
+    if shared.key_changes.is_spent(asking.id(), (shared.desk.clock)()) {
+        return Err(too_many());
+    }
     let inner = Jws::of(asking.payload()?)?;
     inner.demand_known_algorithm()?;
     shared.demand_for("/acme/key-change", inner.url.as_deref())?;
@@ -174,8 +189,7 @@ pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Pro
             "the inner JWS does not name this account and its present key",
         ));
     }
-    let known = shared.register.account_by_key(next.text()).await;
-    if let Some(other) = known.map_err(of_this_machine)? {
+    if let Some(other) = shared.register.account_by_key(next.text()).await? {
         let mut problem = Problem::new(
             StatusCode::CONFLICT,
             "malformed",
@@ -186,6 +200,10 @@ pub async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Pro
     }
     let grant = asking.account.known.grant.clone();
     let key = asking.account.binding(&next);
+    // Whatever is refused before is not counted: it changes nothing.
+    if !shared.key_changes.spend(asking.id(), (shared.desk.clock)()) {
+        return Err(too_many());
+    }
     let request = AcmeRequest::ChangeKey(grant, asking.key, key);
     shared.ask(request, asking.from).await?;
     Ok(shared.objects.account(&asking.account.known, StatusCode::OK))

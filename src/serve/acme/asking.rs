@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::jws::{Jws, Signer};
 use super::problem::Problem;
 use super::register::Account;
-use super::{Shared, among_signers, of_this_machine};
+use super::{Shared, among_signers};
 use crate::ca::AcmeDenial;
 use crate::key::Jwk;
 use crate::model::AccountId;
@@ -88,7 +88,7 @@ impl Shared {
             Problem::new(StatusCode::BAD_REQUEST, "accountDoesNotExist", detail)
         };
         let id = self.objects.account_in(kid).ok_or_else(unknown)?;
-        let account = self.register.account(id).await.map_err(of_this_machine)?;
+        let account = self.register.account(id).await?;
         let account = account.ok_or_else(unknown)?;
         let key = account.known.key.clone().ok_or_else(unknown)?;
         let jwk = Jwk::parse(&key.jwk).map_err(|_| unknown())?;

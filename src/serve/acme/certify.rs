@@ -14,7 +14,7 @@ use super::asking::{Asking, read};
 use super::orders::{OrderId, State};
 use super::problem::Problem;
 use super::renewal;
-use super::{Shared, among_signers, of_this_machine, recorded};
+use super::{Shared, among_signers, recorded};
 use crate::ca::{AcmeDone, AcmeRequest, MOST_NAMES, Ordering, Revoker};
 use crate::key::{Jwk, PublicKey};
 use crate::model::{Host, Reason, Serial};
@@ -182,7 +182,7 @@ pub(super) fn requested(der: &[u8], names: &[Host]) -> Result<PublicKey, Problem
 
 /// The certificate, and the servers' CA's above it (RFC 8555 §7.4.2).
 pub fn download(shared: &Shared, asking: &Asking, serial: Serial) -> Result<Response, Problem> {
-    let known = shared.register.certificate(serial).map_err(of_this_machine)?;
+    let known = shared.register.certificate(serial)?;
     let known = known.filter(|known| known.account == Some(asking.id()));
     let known = known.ok_or_else(Problem::nothing_here)?;
     let headers = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
@@ -220,7 +220,7 @@ impl Revoking {
         let foreign =
             || Problem::unauthorized("the certificate is none that was issued here and has not ended");
         let serial = Serial::from_octets(certificate.serial()).ok_or_else(foreign)?;
-        let known = shared.register.certificate(serial).map_err(of_this_machine)?;
+        let known = shared.register.certificate(serial)?;
         match known {
             Some(known) if known.der == der => Ok((serial, certificate, reason)),
             Some(_) | None => Err(foreign()),

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod asking;
+mod budget;
 mod certify;
 #[cfg(test)]
 mod fuzz_tests;
@@ -35,7 +36,9 @@ use super::request::among_signers;
 use crate::ca::{AcmeDone, AcmeRequest, CaError, Desk};
 use crate::issuer::Chain;
 use crate::key::Passphrase;
+use crate::model::Span;
 use asking::Asking;
+use budget::Budget;
 use jws::{Jws, Signer};
 use nonces::Nonces;
 use objects::Objects;
@@ -47,6 +50,9 @@ use resource::Resource;
 /// The media type of requests (RFC 8555 §6.2).
 const JOSE: &str = "application/jose+json";
 
+/// How often an account changes its key in a day.
+const MOST_KEY_CHANGES: u32 = 10;
+
 /// What the handlers of ACME share.
 pub struct Shared {
     /// How what is answered is called.
@@ -57,6 +63,7 @@ pub struct Shared {
     register: Register,
     nonces: Nonces,
     orders: Orders,
+    key_changes: Budget,
     counter: Counter,
     /// Who has shown wrong MAC keys.
     wrong: Failures<IpAddr>,
@@ -76,11 +83,12 @@ impl Shared {
     ) -> Result<Self, CaError> {
         Ok(Self {
             objects: Objects::new(origin),
-            register: Register::of(desk.clone(), passphrase)?,
+            register: Register::of(desk.clone(), passphrase, counter.clone())?,
             desk,
             chain,
             nonces: Nonces::default(),
             orders: Orders::default(),
+            key_changes: Budget::new(MOST_KEY_CHANGES, Span::days(1)),
             counter,
             wrong: Failures::default(),
         })
@@ -237,9 +245,4 @@ impl Shared {
     async fn ask(&self, request: AcmeRequest, from: String) -> Result<AcmeDone, Problem> {
         Ok(self.counter.acme(AskedAcme { request, from }).await?)
     }
-}
-
-/// What a client is told of a fault of this machine.
-fn of_this_machine(_: CaError) -> Problem {
-    Problem::unavailable()
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 use rand_core::Rng;
 
+use super::budget::Budget;
 use crate::key::os_rng;
 use crate::model::{AccountId, Host, Serial, Span, Time};
 
@@ -67,15 +68,18 @@ pub struct Order {
 const MOST_IN_A_DAY: u32 = 20_000;
 
 /// The orders of all accounts.
-#[derive(Default)]
-pub struct Orders(Mutex<HashMap<AccountId, Own>>);
+pub struct Orders {
+    all: Mutex<HashMap<AccountId, VecDeque<Order>>>,
+    certified: Budget,
+}
 
-/// The orders of one account.
-#[derive(Default)]
-struct Own {
-    orders: VecDeque<Order>,
-    /// How many certificates it has got, and since when that is counted.
-    certified: Option<(u32, Time)>,
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            certified: Budget::new(MOST_IN_A_DAY, Span::days(1)),
+        }
+    }
 }
 
 impl Orders {
@@ -96,13 +100,11 @@ impl Orders {
             state: State::Ready,
             replaces,
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.entry(account).or_default();
-        own.certified = own.certified.filter(|(_, since)| now < *since + Span::days(1));
-        if own.certified.is_some_and(|(count, _)| count >= MOST_IN_A_DAY) {
+        if self.certified.is_spent(account, now) {
             return None;
         }
-        let orders = &mut own.orders;
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = all.entry(account).or_default();
         orders.retain(|order| now < order.expires);
         if orders.len() >= MOST {
             let is_finished = |order: &Order| matches!(order.state, State::Valid(_));
@@ -114,15 +116,15 @@ impl Orders {
 
     /// An order of an account.
     pub fn find(&self, account: AccountId, id: OrderId, now: Time) -> Option<Order> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut own = all.get(&account)?.orders.iter();
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = all.get(&account)?.iter();
         own.find(|order| order.id == id && now < order.expires).cloned()
     }
 
     /// All orders of an account.
     pub fn of(&self, account: AccountId, now: Time) -> Vec<OrderId> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.get(&account).into_iter().flat_map(|own| &own.orders);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.get(&account).into_iter().flatten();
         own.filter(|order| now < order.expires)
             .map(|order| order.id)
             .collect()
@@ -130,21 +132,22 @@ impl Orders {
 
     /// Whether a certificate was replaced already, by an order that was not given up.
     pub fn replaces(&self, account: AccountId, serial: Serial, now: Time) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut own = all.get(&account).into_iter().flat_map(|own| &own.orders);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = all.get(&account).into_iter().flatten();
         own.any(|order| order.replaces == Some(serial) && now < order.expires && order.state != State::Ready)
     }
 
     /// Goes over from one state to another. False where it is in neither, or gone.
     pub fn go_over(&self, account: AccountId, id: OrderId, from: State, to: State, now: Time) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(own) = all.get_mut(&account) else {
             return false;
         };
         if let State::Valid(_) = to {
-            own.certified.get_or_insert((0, now)).0 += 1;
+            // What has come is counted, and refused before: where it is ordered.
+            self.certified.spend(account, now);
         }
-        let mut orders = own.orders.iter_mut();
+        let mut orders = own.iter_mut();
         match orders.find(|order| order.id == id && order.state == from) {
             Some(order) => {
                 order.state = to;

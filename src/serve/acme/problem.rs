@@ -23,7 +23,7 @@ pub struct Problem {
     more: Option<(&'static str, Value)>,
     /// Where what is meant already is.
     pub location: Option<String>,
-    /// Whether the clerk has refused it, who tells of that.
+    /// Whether the clerk tells of it anyhow.
     pub is_told: bool,
 }
 
@@ -64,6 +64,14 @@ impl Problem {
     pub fn unavailable() -> Self {
         let detail = "the service cannot do this now: try again in a minute";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "serverInternal", detail)
+    }
+
+    /// The same for a fault of this machine, of which the clerk tells.
+    pub fn of_this_machine() -> Self {
+        Self {
+            is_told: true,
+            ..Self::unavailable()
+        }
     }
 
     /// The algorithm is none of those that are taken (RFC 8555 §6.2).

@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ca::{self, AcmeError, CaError, Desk};
-use crate::disk::Shown;
+use super::problem::Problem;
+use crate::ca::{self, CaError, Desk};
 use crate::key::{AcmeSecret, Jwk, Passphrase};
 use crate::model::acme::{BoundKey, account_of};
 use crate::model::{AccountId, AcmeAccount, Fact, Host, Serial, Time, Validity};
+use crate::serve::clerk::{Counter, Found};
+use crate::serve::health::Part;
 use crate::store::{Cursor, StoreError};
 
 /// How long a secret that does not open is not tried again.
@@ -23,6 +25,8 @@ const SWEPT: usize = 1024;
 pub struct Register {
     desk: Arc<Desk>,
     passphrase: Arc<Passphrase>,
+    /// Where faults of this machine are told.
+    counter: Counter,
     known: Mutex<Known>,
     /// The secrets that were opened, one at a time: each takes as long as a key does.
     opened: tokio::sync::Mutex<HashMap<AccountId, Opened>>,
@@ -87,28 +91,42 @@ impl Register {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn of(desk: Arc<Desk>, passphrase: Arc<Passphrase>) -> Result<Self, CaError> {
+    pub fn of(desk: Arc<Desk>, passphrase: Arc<Passphrase>, counter: Counter) -> Result<Self, CaError> {
         let register = Self {
             desk,
             passphrase,
+            counter,
             known: Mutex::default(),
             opened: tokio::sync::Mutex::default(),
         };
-        register.look(|_| ())?;
+        register.read(|_| ())?;
         Ok(register)
     }
 
-    fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> Result<T, CaError> {
+    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> Result<T, CaError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.catch_up(&self.desk)?;
         Ok(look(&known))
+    }
+
+    /// The same for a client, who is told to come again where the ledger cannot be read.
+    fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> Result<T, Problem> {
+        self.read(look).map_err(|why| {
+            self.counter.found(Found {
+                part: Part::Enrolling,
+                stops: true,
+                what: "servers do not get what they ask for".to_owned(),
+                why,
+            });
+            Problem::of_this_machine()
+        })
     }
 
     /// A certificate of the servers' CA that is in the ledger.
     ///
     /// # Errors
     /// Where the ledger has grown and cannot be read.
-    pub fn certificate(&self, serial: Serial) -> Result<Option<KnownCertificate>, CaError> {
+    pub fn certificate(&self, serial: Serial) -> Result<Option<KnownCertificate>, Problem> {
         self.look(|known| known.certificates.get(&serial).cloned())
     }
 
@@ -116,7 +134,7 @@ impl Register {
     ///
     /// # Errors
     /// Where the ledger has grown and cannot be read.
-    pub async fn account_by_key(&self, jwk: &str) -> Result<Option<Account>, CaError> {
+    pub async fn account_by_key(&self, jwk: &str) -> Result<Option<Account>, Problem> {
         let id = self.look(|known| {
             let holds = |account: &&AcmeAccount| {
                 account.ended.is_none() && account.key.as_ref().is_some_and(|key| key.jwk == jwk)
@@ -141,7 +159,7 @@ impl Register {
     ///
     /// # Errors
     /// Where the ledger has grown and cannot be read, or the secret does not open.
-    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, CaError> {
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, Problem> {
         let Some(known) = self.look(|known| known.accounts.get(&id).cloned())? else {
             return Ok(None);
         };
@@ -157,20 +175,22 @@ impl Register {
         Ok(Some(Account { known, secret }))
     }
 
-    /// The secret of an account; none where it did not open a moment ago.
-    async fn secret(&self, known: &AcmeAccount) -> Result<Option<Arc<AcmeSecret>>, CaError> {
+    /// The secret of an account; none where that has ended.
+    ///
+    /// # Errors
+    /// Where it does not open, or did not a moment ago.
+    async fn secret(&self, known: &AcmeAccount) -> Result<Option<Arc<AcmeSecret>>, Problem> {
         let id = known.grant.account;
         let mut opened = self.opened.lock().await;
         match opened.get(&id) {
             Some(Opened::Secret(secret)) => return Ok(Some(secret.clone())),
-            Some(Opened::Not(since)) if since.elapsed() < AGAIN => {
-                let path = Shown(ca::acme_secret_path(&self.desk.home, id));
-                return Err(AcmeError::OtherSecret(path).into());
-            }
+            // Why it did not was told then.
+            Some(Opened::Not(since)) if since.elapsed() < AGAIN => return Err(Problem::of_this_machine()),
             // Its secret was removed when it ended.
             Some(Opened::Not(_)) | None if known.ended.is_some() => return Ok(None),
             Some(Opened::Not(_)) | None => {}
         }
+        let host = known.host().clone();
         let (desk, passphrase, known) = (self.desk.clone(), self.passphrase.clone(), known.clone());
         let opening = tokio::task::spawn_blocking(move || ca::open_account(&desk.home, &known, &passphrase));
         match opening.await {
@@ -181,7 +201,13 @@ impl Register {
             }
             Ok(Err(why)) => {
                 opened.insert(id, Opened::Not(Instant::now()));
-                Err(why)
+                self.counter.found(Found {
+                    part: Part::Accounts,
+                    stops: false,
+                    what: format!("the account {id} of {host} gets nothing, as its secret does not open"),
+                    why,
+                });
+                Err(Problem::of_this_machine())
             }
             Err(_) => Ok(None),
         }

@@ -5,11 +5,11 @@ use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 
+use super::Shared;
 use super::asking::Asking;
 use super::objects::object;
 use super::problem::Problem;
 use super::register::KnownCertificate;
-use super::{Shared, of_this_machine};
 use crate::model::{Host, Serial, Span, Time};
 
 /// How often clients ask again, in seconds: six hours.
@@ -29,7 +29,7 @@ fn known(shared: &Shared, id: &str) -> Result<Option<(Serial, KnownCertificate)>
     let Some(serial) = serial_of(shared, id) else {
         return Ok(None);
     };
-    let known = shared.register.certificate(serial).map_err(of_this_machine)?;
+    let known = shared.register.certificate(serial)?;
     Ok(known.map(|known| (serial, known)))
 }
 

@@ -107,7 +107,9 @@ impl Work {
         self.monitor.health.well(Part::Enrolling);
         let outcome = Outcome::of_acme(&asked.request, &asked.from, &answer);
         self.monitor.metrics.count(Counted::Attempt(outcome.event));
-        self.aftermath.happened(outcome);
+        if self.refusals.admits(&outcome) {
+            self.aftermath.happened(outcome);
+        }
         if answer.is_ok() && matches!(asked.request, AcmeRequest::Revoke(..)) {
             match self.devices {
                 // Many are published at once, as what is issued is.

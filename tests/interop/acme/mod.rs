@@ -2,8 +2,10 @@
 
 mod broken_into;
 mod clients;
+mod faults;
 mod hostile;
 mod jose;
+mod limits;
 mod orders;
 mod year;
 

@@ -366,7 +366,6 @@ fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
         said.contains("key of alice/phone for api.acme.example handed out"),
         "{said}"
     );
-    // A secret of another epoch or host is noticed, and no key is made of it.
     let directory = home.home().join("hmac").join(HOST);
     let first = std::fs::read_dir(&directory)
         .unwrap()
@@ -374,6 +373,22 @@ fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
         .unwrap()
         .unwrap()
         .path();
+    // One that others can read is opened for nobody.
+    let of_secrets = || {
+        let said = pki(&["doctor", "--json"]).json();
+        let mut findings = said["findings"].as_array().unwrap().clone();
+        findings.retain(|finding| finding["code"] == "hmac-secret");
+        findings
+    };
+    let set_mode = |mode| std::fs::set_permissions(&first, PermissionsExt::from_mode(mode)).unwrap();
+    set_mode(0o644);
+    let chmod = format!("run `chmod go= {}`", first.display());
+    let said = pki(&["hmac", "show", HOST, "--out", "hmac.json"]);
+    assert!(said.code == Some(1) && said.stderr.contains(&chmod), "{said}");
+    assert_eq!(of_secrets()[0]["remedy"], chmod.as_str());
+    set_mode(0o600);
+    assert_eq!(of_secrets().len(), 0);
+    // A secret of another epoch or host is noticed, and no key is made of it.
     home.run(&["hmac", "rotate", "other.acme.example"]).ok();
     let others = home.home().join("hmac/other.acme.example");
     let other = std::fs::read_dir(others).unwrap().next().unwrap().unwrap().path();
@@ -384,10 +399,7 @@ fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
         "{said}"
     );
     std::fs::remove_file(&first).unwrap();
-    let said = pki(&["doctor", "--json"]).json();
-    let findings = said["findings"].as_array().unwrap();
-    let of_secrets = findings.iter().filter(|finding| finding["code"] == "hmac-secret");
-    assert_eq!(of_secrets.count(), 1, "{said}");
+    assert_eq!(of_secrets().len(), 1);
 }
 
 #[test]

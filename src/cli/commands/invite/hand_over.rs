@@ -144,7 +144,10 @@ pub fn hand_over(
     let mut report = Report::new(invite, &text, &secret, link, &files);
     report.code = digits;
     report.passphrase = passphrase;
-    ui.report_done(&report, Ok(Exit::Done))
+    match ui.json {
+        true => ui.report_once(&report),
+        false => ui.report_done(&report, Ok(Exit::Done)),
+    }
 }
 
 /// What the operator does now: whoever has the code has the certificate.

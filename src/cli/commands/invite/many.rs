@@ -235,7 +235,10 @@ fn hand_over(
             .collect(),
         code_file: args.code_out.as_ref().map(|file| file.display().to_string()),
     };
-    ui.report_done(&report, Ok(Exit::Done))
+    match ui.json {
+        true => ui.report_once(&report),
+        false => ui.report_done(&report, Ok(Exit::Done)),
+    }
 }
 
 fn write_sheets(

@@ -172,7 +172,7 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
             args.host
         ));
     }
-    ui.report_done(
+    ui.report_once(
         &Granted {
             host: args.host.clone(),
             names,
@@ -180,8 +180,13 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
             mac_key: Zeroizing::new(BASE64URL_NOPAD.encode(&*new.mac_key())),
             directory: desk.home.config().serve.acme_directory(),
         },
-        Ok(Exit::Done),
-    )?;
+    )
+    .map_err(|failure| {
+        failure.hint(format!(
+            "nobody has the MAC key of the account {kid}, and nothing shows it again: `pki server acme {} --cancel {kid}`, then run the same command again",
+            args.host
+        ))
+    })?;
     ui.hint("the MAC key is shown this once: give it to the client by a safe way, in a file of its own and not on a command line");
     if desk.home.config().serve.acme_directory().is_none() {
         ui.warn("pki.toml does not say yet where servers order: set `acme` and `host` under [serve]");
