@@ -4,7 +4,9 @@ use data_encoding::HEXUPPER;
 use serde::Serialize;
 
 use super::clerk::AskedKey;
-use crate::ca::{AcmeDenial, AcmeDone, AcmeRequest, Attempt, Denial, Granted, How, Revoker, ShownKey};
+use crate::ca::{
+    AcmeDenial, AcmeDone, AcmeRequest, Attempt, CaError, Denial, Granted, How, Revoker, ShownKey, UnfitKey,
+};
 use crate::model::{AccountId, AcmeGrant, Address, Host, InviteId, Serial};
 use crate::x509::Certificate;
 
@@ -128,7 +130,12 @@ impl Outcome {
             },
             from: Some(from.to_owned()),
             message: answer.as_ref().err().map(ToString::to_string),
-            has_names: matches!(answer, Err(AcmeDenial::Refused(_))),
+            has_names: matches!(
+                answer,
+                Err(AcmeDenial::Refused(CaError::UnfitKey(
+                    UnfitKey::OfAnother(_) | UnfitKey::Revoked { .. }
+                )))
+            ),
             ..Self::default()
         }
     }

@@ -12,6 +12,7 @@ use crate::ca::AcmeDenial;
 use crate::key::Jwk;
 use crate::model::AccountId;
 use crate::model::acme::BoundKey;
+use crate::serve::outcome::Outcome;
 
 /// What an account asks for, verified.
 pub struct Asking {
@@ -76,8 +77,9 @@ impl Shared {
         Ok((key, payload))
     }
 
-    /// What the client of an account says.
-    pub async fn by_account(&self, jws: Jws) -> Result<(Account, BoundKey, Vec<u8>), Problem> {
+    /// What the client of an account says, which comes from this network. One whose account has ended is told so,
+    /// and so is the log: somebody may have broken into it.
+    pub async fn by_account(&self, jws: Jws, from: &str) -> Result<(Account, BoundKey, Vec<u8>), Problem> {
         let Signer::Named(kid) = &jws.signer else {
             return Err(Problem::malformed(
                 "this is signed by an account that the header names by kid",
@@ -89,16 +91,22 @@ impl Shared {
         };
         let id = self.objects.account_in(kid).ok_or_else(unknown)?;
         let account = self.register.account(id).await?;
-        let account = account.ok_or_else(unknown)?;
-        let key = account.known.key.clone().ok_or_else(unknown)?;
+        let known = match &account {
+            Some(account) => account.known.clone(),
+            None => self.register.ended(id)?.ok_or_else(unknown)?,
+        };
+        let key = known.key.clone().ok_or_else(unknown)?;
         let jwk = Jwk::parse(&key.jwk).map_err(|_| unknown())?;
+        // Whoever has not got the key learns nothing of it.
         let payload = self.verified(jws, jwk).await?;
-        match account.known.ended {
-            // Whoever has not got the key learns nothing of it.
-            Some(_) => Err(Problem::unauthorized(
-                AcmeDenial::Ended(account.known.host().clone()).to_string(),
-            )),
-            None => Ok((account, key, payload)),
+        match account.filter(|account| account.known.ended.is_none()) {
+            Some(account) => Ok((account, key, payload)),
+            None => {
+                let why = AcmeDenial::Ended(known.host().clone()).to_string();
+                self.counter
+                    .tell(Outcome::of_refused_acme(Some(&known.grant), from, &why));
+                Err(Problem::unauthorized(why))
+            }
         }
     }
 

@@ -178,14 +178,15 @@ async fn post(
         let (key, payload) = shared.by_key(jws).await?;
         return certify::revoke_by_holder(shared, address, &key, &payload).await;
     }
-    let (account, key, payload) = shared.by_account(jws).await?;
+    let from = recorded(address);
+    let (account, key, payload) = shared.by_account(jws, &from).await?;
+    let grant = account.known.grant.clone();
     let asking = Asking {
         account,
         key,
         payload,
-        from: recorded(address),
+        from: from.clone(),
     };
-    let (grant, from) = (asking.account.known.grant.clone(), asking.from.clone());
     let answer = by_account(shared, resource, asking).await;
     if let Err(problem) = &answer
         && !problem.is_told

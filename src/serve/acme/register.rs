@@ -130,6 +130,15 @@ impl Register {
         self.look(|known| known.certificates.get(&serial).cloned())
     }
 
+    /// What the ledger says of an account that has ended. Nothing vouches for it: its secret was removed.
+    ///
+    /// # Errors
+    /// Where the ledger has grown and cannot be read.
+    pub fn ended(&self, id: AccountId) -> Result<Option<AcmeAccount>, Problem> {
+        let account = self.look(|known| known.accounts.get(&id).cloned())?;
+        Ok(account.filter(|account| account.ended.is_some()))
+    }
+
     /// The account that a key is bound to and that has not ended.
     ///
     /// # Errors

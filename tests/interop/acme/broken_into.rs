@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::jose::{Answer, Key};
 use super::jose::{Client, base64url, csr, csr_of, register};
 use super::{HOST, NAMES, Ordering};
-use crate::support::{Finished, finish};
+use crate::support::{Finished, finish, wait_until};
 
 /// Ends the account as the pages say.
 fn end(at: &Ordering, more: &[&str]) -> Value {
@@ -63,6 +63,30 @@ fn what_the_intruder_has_ended_himself_is_given_up_all_the_same() {
         assert_eq!(said["published"], true, "{said}");
         assert_eq!(at.accounts().len(), 0);
         nothing_comes_back(&at, &[&client.key], &request);
+    }
+}
+
+/// Whoever goes on to ask is what an operator wants to see then, also after the service was started anew.
+#[test]
+fn who_asks_by_an_account_that_has_ended_is_told_so_and_so_is_the_log() {
+    let Some(mut at) = Ordering::start() else { return };
+    let given = at.account();
+    let client = Client::bound(&at, &given);
+    let (key, account) = (client.key, client.account);
+    end(&at, &[]);
+    for _ in 0..2 {
+        let client = Client {
+            at: &at,
+            key: key.clone(),
+            account: account.clone(),
+        };
+        client.order(&NAMES).refused(403, "unauthorized");
+        let line = format!(
+            "(account {}) from 127.0.0.0/24 was refused: the account has ended",
+            given.kid
+        );
+        wait_until(&line, || at.log().contains(&line).then_some(()));
+        at.restart();
     }
 }
 

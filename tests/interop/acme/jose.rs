@@ -68,6 +68,7 @@ pub fn base64url(octets: impl AsRef<[u8]>) -> String {
 }
 
 /// A key of P-256.
+#[derive(Clone)]
 pub struct Key(SigningKey);
 
 impl Key {

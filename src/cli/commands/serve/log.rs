@@ -215,6 +215,9 @@ fn of_server(outcome: &Outcome) -> String {
         ("acme-certified", _) => format!("{who} from {from} is certified: {serial}"),
         ("acme-revoked", _) => format!("{who} from {from} has revoked {serial}"),
         (_, Some(message)) => format!("{who} from {from} was refused: {message}"),
+        ("acme-refused", None) => {
+            format!("{who} from {from} was refused: the key is a device's, or was one's")
+        }
         (event, None) => format!("{who} from {from}: {event}"),
     }
 }
