@@ -77,8 +77,8 @@ impl Shared {
         Ok((key, payload))
     }
 
-    /// What the client of an account says, which comes from this network. One whose account has ended is told so,
-    /// and so is the log: somebody may have broken into it.
+    /// What the client of an account says, which comes from this network. One whose account has ended is told
+    /// so, and so is the log: somebody may have broken into it.
     pub async fn by_account(&self, jws: Jws, from: &str) -> Result<(Account, BoundKey, Vec<u8>), Problem> {
         let Signer::Named(kid) = &jws.signer else {
             return Err(Problem::malformed(

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::jose::{Answer, Client, csr_of};
 use super::{Given, HOST, NAMES, Ordering, go_by, on_a_server};
+use crate::enrollment::set_clock;
 use crate::support::{Server, finish, found, free_port, need, program, wait_until};
 
 /// How many days pass at once. The timer signs CRLs of thirty days meanwhile.
@@ -78,7 +79,7 @@ impl Year {
         // Once the clerk has answered he is done with what came before: between two looks at a clock that is
         // set he would find that it was moved.
         waker.wake();
-        std::fs::write(self.at.home.path("clock"), &clock).unwrap();
+        set_clock(&self.at.home, &clock);
         finish(&mut self.at.home.pki_at(&clock, &["publish", "-q"]), b"").ok();
         waker.order = waker.client.order(&NAMES).is(201);
         waker.wake();

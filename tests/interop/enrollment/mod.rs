@@ -227,6 +227,13 @@ pub fn fake_clock(command: &mut Command) -> &mut Command {
         .env("DONT_FAKE_MONOTONIC", "1")
 }
 
+/// Sets the clock of everybody who goes by the file `clock`. Whoever looks meanwhile sees the one time or the
+/// other, and never an empty file.
+pub fn set_clock(home: &Home, offset: &str) {
+    std::fs::write(home.path("clock.next"), offset).unwrap();
+    std::fs::rename(home.path("clock.next"), home.path("clock")).unwrap();
+}
+
 fn kind_of(body: &str) -> String {
     let said: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
     said["error"]["kind"].as_str().unwrap().to_owned()
