@@ -41,7 +41,7 @@ fn a_clock_that_goes_wrong_signs_nothing_and_does_no_harm_when_it_is_right_again
     let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") });
     assert!(ocsp(home, port, &serial, &["-no_nonce"]).contains(": good"));
     let ledger = serving.ledger();
-    let set = |offset: &str| super::set_clock(&home, offset);
+    let set = |offset: &str| super::set_clock(home, offset);
     for offset in ["-2h", "-400d", "+400d"] {
         set(offset);
         // Not even what was signed before it went wrong, and is known by heart.
