@@ -29,7 +29,7 @@ mod not_found;
 pub use acme::error::AcmeError;
 pub use acme::{
     AcmeDenial, AcmeDone, AcmeRequest, Answer as AcmeAnswer, MOST_NAMES, NewAccount, Ordering, Revoker,
-    TakenBack, WhichAccount, accounts_to_end, cancel as cancel_accounts, certify_ordered,
+    TakenBack, ToEnd, WhichAccount, accounts_to_end, cancel as cancel_accounts, certify_ordered,
     change as change_account, demand_grantable, forget_ended as forget_ended_accounts,
     grant as grant_account, open_account, open_accounts_of, secret_path as acme_secret_path,
 };

@@ -108,7 +108,7 @@ pub enum InvalidHost {
     #[error("{0} is a URL or a path: name the host alone, such as api.acme.example")]
     Url(String),
     /// A wildcard.
-    #[error("{0} has a wildcard: a key is one host's, name each")]
+    #[error("{0} has a wildcard: name each host that is meant")]
     Wildcard(String),
     /// A fully qualified form with the root's dot.
     #[error("{0} ends with a dot: certificates name hosts without it")]

@@ -155,9 +155,18 @@ pub enum WhichAccount {
     All,
 }
 
-/// The accounts of a server that are to be ended, none where all of them have ended and nothing is left of
-/// them. Where what they have ordered is to be revoked for a reason, also those that have ended before and
-/// have left something that it is to be revoked for.
+/// What an operator's wish to end accounts comes upon.
+#[derive(Debug, Default)]
+pub struct ToEnd {
+    /// The accounts that are to be ended, none where all of them have ended and nothing is left of them.
+    /// Where what they have ordered is to be revoked, also those that have ended before and have left
+    /// something.
+    pub accounts: Vec<AcmeAccount>,
+    /// Accounts that ended before, whose keys were not given up for the reason, and that nobody has named.
+    pub passed_over: Vec<AccountId>,
+}
+
+/// Which accounts of a server are to be ended.
 ///
 /// # Errors
 /// Where there never was one, or there are several and none is named.
@@ -167,13 +176,12 @@ pub fn accounts_to_end(
     which: WhichAccount,
     revoke: Option<Reason>,
     now: Time,
-) -> Result<Vec<AcmeAccount>, CaError> {
+) -> Result<ToEnd, CaError> {
     let mut accounts = store.acme_accounts()?;
-    let for_it: Vec<AcmeGrant> = accounts
+    let for_it = accounts
         .iter()
-        .filter(|account| account.ended.is_none() && account.grant.names.contains(host))
-        .map(|account| account.grant.clone())
-        .collect();
+        .find(|account| account.ended.is_none() && account.grant.names.contains(host));
+    let for_it = for_it.map(|account| (account.grant.account, account.host().clone()));
     accounts.retain(|account| account.host() == host);
     if let WhichAccount::Named(id) = which {
         accounts.retain(|account| account.grant.account == id);
@@ -182,28 +190,34 @@ pub fn accounts_to_end(
         }
     }
     if accounts.is_empty() {
-        return Err(match for_it.first() {
-            Some(grant) => {
-                AcmeError::NameOfAnother(host.clone(), grant.account, grant.names[0].clone()).into()
-            }
+        return Err(match for_it {
+            Some((account, other)) => AcmeError::NameOfAnother(host.clone(), account, other).into(),
             None => NotFound::Accounts(host.clone()).into(),
         });
     }
+    let ended_last = accounts
+        .iter()
+        .max_by_key(|account| (account.ended, account.granted_seq));
+    let ended_last = ended_last.map(|account| account.grant.account);
     let (mut meant, mut left) = (Vec::new(), Vec::new());
     for account in accounts {
-        let has_left = || revoke.map_or(Ok(false), |reason| has_left(store, &account, reason));
         let has_good = || Ok::<_, CaError>(!store.good_of_account(account.grant.account, now)?.is_empty());
         if account.ended.is_none() || (revoke.is_some() && has_good()?) {
             meant.push(account);
-        } else if has_left()? {
+        } else if let Some(reason) = revoke
+            && has_left(store, &account, reason)?
+        {
             left.push(account);
         }
     }
-    // Whoever broke in may have ended the account, so that nothing of it stands out. Where another one was
-    // granted since, that one is meant by whoever names none.
-    if meant.is_empty() || which == WhichAccount::All {
-        meant.append(&mut left);
-    }
+    // Whoever broke in may have ended the account himself, so that nothing of it stands out: the one that
+    // ended last is meant then. Keys of older ones may be in use elsewhere, and are given up only where
+    // somebody says so.
+    let (taken, passed_over): (Vec<_>, Vec<_>) = left.into_iter().partition(|account| match which {
+        WhichAccount::All | WhichAccount::Named(_) => true,
+        WhichAccount::Only => meant.is_empty() && Some(account.grant.account) == ended_last,
+    });
+    meant.extend(taken);
     match (&meant[..], which) {
         ([_, _, ..], WhichAccount::Only) => Err(AcmeError::Several {
             host: host.clone(),
@@ -213,7 +227,13 @@ pub fn accounts_to_end(
                 .collect(),
         }
         .into()),
-        _ => Ok(meant),
+        _ => Ok(ToEnd {
+            accounts: meant,
+            passed_over: passed_over
+                .into_iter()
+                .map(|account| account.grant.account)
+                .collect(),
+        }),
     }
 }
 

@@ -95,7 +95,7 @@ pub enum AcmeDenial {
     Pinned(Host),
     /// Apps still go by the pins of a server that was removed.
     #[error(
-        "apps hold {0} to the pins of {1}, which was removed, until {date}: renew with its key, or the operator drops them with `pki server remove {1} --now`",
+        "apps hold {0} to the pins of {1}, which was removed, until {date}: the operator drops them with `pki server remove {1} --now`, or renew with the key that it had",
         date = .2.date()
     )]
     StillPinned(Host, Host, Time),
@@ -287,7 +287,7 @@ fn draft(
         let stays = |server: &Server| server.stays_until(session.now, overlap);
         if let Some(server) = holds(&registered, name, stays) {
             is_held = true;
-            if is_given_up(session, server)? {
+            if stays(server).is_none() && is_given_up(session, server)? {
                 return Ok(Err(AcmeDenial::PinGivenUp(name.clone(), server.host.clone())));
             }
             match (demand_active(server, pin), stays(server)) {
@@ -304,7 +304,9 @@ fn draft(
         }
     }
     // Whoever ends the account of one server would give up the key of another.
-    let is_anothers = |server: &&Server| server.removed.is_none() && server.had(pin);
+    let is_anothers = |server: &&Server| {
+        server.removed.is_none() && server.had(pin) && !known.grant.names.contains(&server.host)
+    };
     if !is_held && let Some(other) = registered.iter().find(is_anothers) {
         return Ok(Err(AcmeDenial::Refused(
             UnfitKey::OfServer(other.host.clone()).into(),

@@ -14,6 +14,7 @@ use super::register::Account;
 use super::{Shared, among_signers};
 use crate::ca::AcmeRequest;
 use crate::key::Jwk;
+use crate::model::AccountId;
 use crate::serve::limits::{network, recorded};
 use crate::serve::outcome::Outcome;
 
@@ -61,14 +62,24 @@ pub async fn new_account(
             message,
         ));
     }
-    let account = match bound(shared, address, key, Jws::of(binding)?).await? {
+    let binding = Jws::of(binding)?;
+    let claimed: Option<AccountId> = match &binding.signer {
+        Signer::Named(kid) => kid.parse().ok(),
+        Signer::Key(_) => None,
+    };
+    let account = match bound(shared, address, key, binding).await? {
         Some(account) => account,
         None => {
             shared.wrong.count(network(address));
             let detail = "the external account binding is by no account here, or not by its MAC key";
+            // Of many servers an operator finds the one that was given the wrong lines.
+            let told = match claimed {
+                Some(kid) => format!("{detail}: {kid}"),
+                None => detail.to_owned(),
+            };
             shared
                 .counter
-                .tell(Outcome::of_refused_acme(None, &recorded(address), detail));
+                .tell(Outcome::of_refused_acme(None, &recorded(address), &told));
             return Err(Problem::unauthorized(detail));
         }
     };

@@ -150,6 +150,76 @@ fn the_same_command_again_finishes_what_was_cut_off() {
     );
 }
 
+/// Keys of accounts that ended in peace may be in use elsewhere: whoever names none of them gives up none.
+#[test]
+fn what_ended_before_is_given_up_only_where_it_is_named() {
+    let Some(at) = Ordering::start() else { return };
+    let ordered = |name: &str| {
+        let given = at.account();
+        let client = Client::bound(&at, &given);
+        let request = csr(&at, name, &NAMES);
+        client.finalize(&client.order(&NAMES).is(201), &request).is(200);
+        (given, client.key, request)
+    };
+    let older: Vec<_> = ["first", "second"].map(ordered).into_iter().collect();
+    for (given, ..) in &older {
+        at.home
+            .run(&["server", "acme", NAMES[0], "--cancel", &given.kid, "--yes"]);
+    }
+    for line in at.accounts() {
+        for certificate in line["certificates"].as_array().unwrap() {
+            let serial = certificate["serial"].as_str().unwrap();
+            at.home.run(&["revoke", serial, "--reason", "replaced", "--yes"]);
+        }
+    }
+    let (given, key, request) = ordered("stolen");
+    let command = ["server", "acme", NAMES[0], "--cancel", "--revoke", "--yes"];
+    for _ in 0..2 {
+        // The second time nothing is left to do with the one that was meant.
+        let said = at.home.run(&command);
+        assert!(
+            said.stderr.contains("1 certificate revoked") || said.stderr.contains("ended already"),
+            "{said}"
+        );
+        for (older, ..) in &older {
+            assert!(
+                !said
+                    .stderr
+                    .contains(&format!("more by the account {}", older.kid)),
+                "{said}"
+            );
+        }
+    }
+    let (first, one, certified) = &older[0];
+    let next = Client::bound(&at, &at.account());
+    next.finalize(&next.order(&NAMES).is(201), certified).is(200);
+    nothing_comes_back(&at, &[&key], &request);
+    at.home.run(&[
+        "server", "acme", NAMES[0], "--cancel", &first.kid, "--revoke", "--yes",
+    ]);
+    nothing_comes_back(&at, &[one], certified);
+    assert_ne!(given.kid, first.kid);
+}
+
+/// Another account was granted since: it is the one that is meant, and the other is told of.
+#[test]
+fn what_an_intruder_has_ended_before_another_was_granted_is_told() {
+    let Some(at) = Ordering::start() else { return };
+    let given = at.account();
+    let client = Client::bound(&at, &given);
+    client
+        .post(&at.path_of(&client.account), &json!({ "status": "deactivated" }))
+        .is(200);
+    at.account();
+    let said = at
+        .home
+        .run(&["server", "acme", NAMES[0], "--cancel", "--revoke", "--yes"]);
+    assert!(
+        said.stderr.contains(&format!("--cancel {} --revoke", given.kid)),
+        "{said}"
+    );
+}
+
 /// A revocation never waits for a mistake in pki.toml.
 #[test]
 fn an_account_is_ended_where_the_configuration_cannot_be_read() {
@@ -213,6 +283,15 @@ fn the_key_of_another_server_is_not_certified_for_an_account() {
     client
         .finalize(&client.order(&NAMES).is(201), &others)
         .refused(400, "badCSR");
+    // One that may order for that server can do so with its key anyway.
+    let both = Client::bound(&at, &at.account_for(NAMES[0], &[HOST]));
+    let second = csr_of(
+        &at,
+        "second",
+        &format!("DNS:{}", NAMES[0]),
+        &["-key", &format!("tls/{HOST}.key")],
+    );
+    both.finalize(&both.order(&NAMES[..1]).is(201), &second).is(200);
 }
 
 /// Apps hold the server to a key that nobody is certified with any more: who ends the account is told the way

@@ -7,7 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::ca::{self, AcmeError, CaError, ClockPolicy, NewAccount, Session, WhichAccount};
+use crate::ca::{self, AcmeError, CaError, ClockPolicy, NewAccount, Session, ToEnd, WhichAccount};
 use crate::model::acme::InvalidAccountId;
 use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, Time, counted};
 use crate::store::Store;
@@ -212,7 +212,7 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
     let meant = |store: &Store, now| ca::accounts_to_end(store, host, which, reason, now);
     let (accounts, good) = {
         let store = context.read(&desk.home)?;
-        let accounts = meant(&store, system_clock())?;
+        let accounts = meant(&store, system_clock())?.accounts;
         let good = good_of(&accounts, &store, system_clock())?;
         (accounts, good)
     };
@@ -251,7 +251,14 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
         false => None,
     };
     let mut session = context.session(&desk, &mut policy)?;
-    let accounts = meant(&session.store, session.now)?;
+    let ToEnd {
+        accounts,
+        passed_over,
+    } = match accounts.is_empty() {
+        // Nobody was asked about one that was granted meanwhile.
+        true => ToEnd::default(),
+        false => meant(&session.store, session.now)?,
+    };
     let taken = ca::cancel_accounts(&mut session, &accounts, reason)?;
     match accounts.is_empty() {
         true => ui.say(format!("{told} of {host}: ended already")),
@@ -259,6 +266,14 @@ fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exi
     }
     let secrets_left = forget(&session, host, ui)?;
     tell_of_others(&session.store, host, ui)?;
+    for id in &passed_over {
+        ui.warn(format!(
+            "the account {id} of {host} ended before, and its keys were not given up"
+        ));
+        ui.hint(format!(
+            "where somebody may have them: `pki server acme {host} --cancel {id} --revoke`"
+        ));
+    }
     let exit = match (args.revoke, publishes) {
         (false, _) => {
             hint_at_what_is_good(&session, args, which, ui)?;

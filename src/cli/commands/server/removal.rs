@@ -138,8 +138,13 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         ));
         ui.hint(format!("where nothing uses it: `pki revoke {serial}`"));
     }
+    let known = session.store.known_servers()?.into_iter();
+    let removed = known
+        .filter(|known| known.host == host)
+        .find_map(|known| known.last_removed);
     for account in session.store.acme_accounts()? {
-        if account.ended.is_none() && account.grant.names.contains(&host) {
+        let is_older = removed.is_some_and(|at| account.granted_seq < at);
+        if account.ended.is_none() && is_older && account.grant.names.contains(&host) {
             let id = account.grant.account;
             ui.warn(format!("the account {id} orders nothing for it any more"));
             ui.hint(format!(
