@@ -160,7 +160,7 @@ pub fn keys_given_up(store: &Store) -> Result<Vec<(Host, Role)>, StoreError> {
 }
 
 /// The server that a key was given up with, where it was.
-fn given_up_with(store: &Store, servers: &[Server], pin: Pin) -> Result<Option<Host>, StoreError> {
+pub(super) fn given_up_with(store: &Store, servers: &[Server], pin: Pin) -> Result<Option<Host>, StoreError> {
     let dropped = |server: &&Server| {
         let mut dropped = server.dropped.iter();
         dropped.any(|dropped| server.value_of(*dropped) == pin)

@@ -129,6 +129,11 @@ impl AcmeAccount {
         &self.grant.names[0]
     }
 
+    /// Whether it has not ended, and may order certificates for this host.
+    pub fn orders_for(&self, host: &Host) -> bool {
+        self.ended.is_none() && self.grant.names.contains(host)
+    }
+
     /// The number of the next key that is bound to it.
     pub fn next_number(&self) -> u32 {
         self.key.as_ref().map_or(0, |key| key.number) + 1

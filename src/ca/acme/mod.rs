@@ -178,9 +178,7 @@ pub fn accounts_to_end(
     now: Time,
 ) -> Result<ToEnd, CaError> {
     let mut accounts = store.acme_accounts()?;
-    let for_it = accounts
-        .iter()
-        .find(|account| account.ended.is_none() && account.grant.names.contains(host));
+    let for_it = accounts.iter().find(|account| account.orders_for(host));
     let for_it = for_it.map(|account| (account.grant.account, account.host().clone()));
     accounts.retain(|account| account.host() == host);
     if let WhichAccount::Named(id) = which {

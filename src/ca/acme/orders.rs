@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::forget;
-use crate::ca::key_owner::{KeyOf, demand_free_key};
+use crate::ca::key_owner::{KeyOf, demand_free_key, given_up_with};
 use crate::ca::servers::authority::record_servers;
 use crate::ca::servers::certificates::{raises, revoke_server};
 use crate::ca::servers::demand_active;
@@ -287,7 +287,9 @@ fn draft(
         let stays = |server: &Server| server.stays_until(session.now, overlap);
         if let Some(server) = holds(&registered, name, stays) {
             is_held = true;
-            if stays(server).is_none() && is_given_up(session, server)? {
+            let active = server.value_of(server.active.pin);
+            let given_up = given_up_with(&session.store, &registered, active)?;
+            if stays(server).is_none() && given_up.is_some() {
                 return Ok(Err(AcmeDenial::PinGivenUp(name.clone(), server.host.clone())));
             }
             match (demand_active(server, pin), stays(server)) {
@@ -323,16 +325,6 @@ fn draft(
     let issuer = servers.chain().issuer();
     let draft = ServerDraft::of_several(first, others, known.grant.days, issuer, session.now);
     Ok(draft.map_err(|why| AcmeDenial::Refused(why.into())))
-}
-
-/// Whether the key that a server uses was given up: no other one is taken by apps, and this one is certified
-/// for nobody.
-fn is_given_up(session: &Session<'_>, server: &Server) -> Result<bool, CaError> {
-    let active = server.value_of(server.active.pin);
-    Ok(session
-        .store
-        .certified_key(active)?
-        .is_some_and(|(_, is_given_up)| is_given_up))
 }
 
 /// The server by whose pins apps hold a host: its own, or the nearest above it that has them hold for the

@@ -343,7 +343,7 @@ fn forget(session: &Session<'_>, host: &Host, ui: &Ui) -> Result<Vec<PathBuf>, F
 fn tell_of_others(store: &Store, host: &Host, ui: &Ui) -> Result<(), Failure> {
     for account in store.acme_accounts()? {
         let own = account.host();
-        if own != host && account.ended.is_none() && account.grant.names.contains(host) {
+        if own != host && account.orders_for(host) {
             let id = account.grant.account;
             ui.warn(format!(
                 "the account {id} of {own} may order certificates for {host}, too"

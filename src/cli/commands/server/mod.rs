@@ -226,7 +226,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     for account in session.store.acme_accounts()? {
-        if account.ended.is_none() && account.grant.names.contains(&host) {
+        if account.orders_for(&host) {
             ui.warn(format!(
                 "{host} orders by ACME, account {}: from now on with this key alone (certbot: --csr)",
                 account.grant.account

@@ -144,7 +144,7 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         .find_map(|known| known.last_removed);
     for account in session.store.acme_accounts()? {
         let is_older = removed.is_some_and(|at| account.granted_seq < at);
-        if account.ended.is_none() && is_older && account.grant.names.contains(&host) {
+        if is_older && account.orders_for(&host) {
             let id = account.grant.account;
             ui.warn(format!("the account {id} orders nothing for it any more"));
             ui.hint(format!(
