@@ -558,10 +558,12 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
     // A thread of sled's may hold the index for a moment after it was closed in this process; a reader goes
     // by the ledger then.
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while inventory(&company.path()).2 > 0 && std::time::Instant::now() < deadline {
+    let mut seen = inventory(&company.path());
+    while seen.2 > 0 && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
+        seen = inventory(&company.path());
     }
-    let (from_index, revoked, notices) = inventory(&company.path());
+    let (from_index, revoked, notices) = seen;
     assert!(
         company.path().join("index/db").is_file(),
         "a long ledger has an index"
