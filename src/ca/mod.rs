@@ -88,7 +88,9 @@ pub use publishing::root_crl::sign_root_crl;
 pub use publishing::signed_before::bring_signed_before;
 pub use publishing::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use residence::Copied;
-pub use revocation::{Revoked, Whom, invites_of, offboard, revoke, revoke_unrecorded, to_take_back};
+pub use revocation::{
+    Revoked, Whom, invites_of, offboard, raise, revoke, revoke_unrecorded, to_raise, to_take_back,
+};
 pub use servers::authority::{
     found_servers, install_servers, open_servers, published_servers_ca, servers_chain, servers_key,
     servers_request,

@@ -6,7 +6,7 @@ use super::enrollment::handout::{discard, ended};
 use super::enrollment::{ids, open_of_device, open_of_employee};
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::model::{Address, Employee, Fact, Invite, Reason, Record, Serial, Status, Time};
+use crate::model::{Address, Employee, Fact, Invite, Reason, Record, Revocation, Serial, Status, Time};
 use crate::store::Store;
 
 /// The certificates that are to be revoked.
@@ -30,9 +30,9 @@ impl std::fmt::Display for Whom {
 /// The outcome of a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
-    /// The certificates that are revoked now and were not before.
+    /// The certificates that are revoked now and were not before, or for less.
     pub certificates: Vec<Serial>,
-    /// The time since which the last one was revoked already, where there was nothing left to do.
+    /// The time since which the last one was revoked already, where no other was left to revoke.
     pub already: Option<Time>,
     /// The employee whose certificates they were, where the ledger knows.
     pub employee: Option<Employee>,
@@ -105,6 +105,53 @@ pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<Invite>, 
         Some(address) => open_of_device(store, &address, now),
         None => Ok(Vec::new()),
     }
+}
+
+/// Whether a device's certificate that was revoked for one reason is to be revoked for another as well: its key
+/// was not given up, and is now.
+pub fn raises_of_device(before: Reason, now: Reason) -> bool {
+    now.gives_up_device_key() && !before.gives_up_device_key()
+}
+
+/// The revocations of a certificate or a device that this reason raises. Of a device only the last ones count,
+/// which were made together: what was revoked before may have been another phone of that name.
+///
+/// # Errors
+/// A damaged index.
+pub fn to_raise(store: &Store, whom: &Whom, reason: Reason) -> Result<Vec<Revocation>, CaError> {
+    let mut revocations: Vec<Revocation> = match whom {
+        Whom::Certificate(serial) => store.revocation(serial)?.into_iter().collect(),
+        Whom::Device(address) => store
+            .device(address)?
+            .iter()
+            .filter_map(Record::revocation)
+            .collect(),
+    };
+    let last = revocations.iter().map(|revocation| revocation.at).max();
+    revocations
+        .retain(|revocation| Some(revocation.at) == last && raises_of_device(revocation.reason, reason));
+    Ok(revocations)
+}
+
+/// Revokes for a reason that says more what was revoked already, so that its key is given up. The time of the
+/// revocation stays.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub fn raise(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<Vec<Serial>, CaError> {
+    let mut facts = Vec::new();
+    let mut raised = Vec::new();
+    for Revocation { serial, at, .. } in to_raise(&session.store, whom, reason)? {
+        raised.push(serial);
+        facts.push(Fact::Revoked {
+            serial,
+            address: session.store.record(&serial)?.map(|record| record.address),
+            reason,
+            since: Some(at),
+        });
+    }
+    session.commit(facts)?;
+    Ok(raised)
 }
 
 /// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.

@@ -196,6 +196,95 @@ fn a_key_that_was_given_up_after_a_backup_is_given_up_still() {
     }
 }
 
+/// A device whose certificate was revoked for less than is known of it later: by its number or its name, and
+/// where only the number is known.
+#[test]
+fn a_key_of_a_device_is_given_up_once_somebody_says_so() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    home.request("phone");
+    let issue = ["issue", "alice", "--csr", "phone.csr", "--json"];
+    let serial = home.run(&issue).json()["serial"].as_str().unwrap().to_owned();
+    revoke(&home, &serial, &["--reason", "replaced"]);
+    let since = home.run(&["show", &serial, "--json"]).json()["revoked"].clone();
+    for (by, reason, more) in [
+        (serial.as_str(), "compromised", &[][..]),
+        ("alice", "stolen", &[]),
+        (&serial, "lost", &["--no-publish"]),
+    ] {
+        let home = copy_of(&home);
+        // Said again, or for less, it is nothing new; nor is the reason that is meant where none is said.
+        for again in [&[][..], &["--reason", "replaced"], &["--reason", "left"]] {
+            let said = revoke(&home, by, again);
+            assert!(said.stderr.contains("was revoked already, on"), "{said}");
+            assert_eq!(said.stdout, "");
+        }
+        home.run(&["issue", "alice", "--csr", "phone.csr", "--dry-run"]);
+
+        let would = revoke(&home, by, &["--reason", reason, "--dry-run"]);
+        assert!(would.stderr.contains("would revoke 1 certificate"), "{would}");
+        let raised = revoke(&home, by, &[&["--reason", reason][..], more].concat());
+        assert_eq!(raised.stdout, format!("{serial}\n"));
+        assert!(
+            raised.stderr.contains("nobody is certified for its key"),
+            "{raised}"
+        );
+        let said = finish(&mut home.pki(&["issue", "alice", "--csr", "phone.csr"]), b"").exits(1);
+        assert!(said.stderr.contains(reason), "{said}");
+        if !more.is_empty() {
+            home.run(&["publish"]);
+        }
+        assert!(entry(&home, "issuing", &serial).contains("Key Compromise"));
+        let shown = home.run(&["show", &serial, "--json"]).json();
+        assert_eq!(shown["revoked"], since, "{shown}");
+        let said = revoke(&home, by, &["--reason", reason]);
+        assert!(said.stderr.contains("was revoked already, on"), "{said}");
+        assert_eq!(said.stdout, "");
+        let said = home.run(&["publish"]);
+        assert!(said.stderr.contains("nothing has changed"), "{said}");
+    }
+}
+
+#[test]
+fn a_number_that_only_its_revocation_is_known_of_is_revoked_for_more() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    let serial = "2B7E151628AED2A6ABF7158809CF4F3C";
+    revoke(&home, serial, &["--confirm", serial, "--reason", "replaced"]);
+    let said = revoke(&home, serial, &[]);
+    assert!(said.stderr.contains("was revoked already, on"), "{said}");
+    assert!(!entry(&home, "issuing", serial).contains("Key Compromise"));
+    let raised = revoke(&home, serial, &["--reason", "stolen"]);
+    assert_eq!(raised.stdout, format!("{serial}\n"));
+    assert!(entry(&home, "issuing", serial).contains("Key Compromise"));
+}
+
+/// What a device of the same name had before is another phone's, and stays as it was said.
+#[test]
+fn a_former_phone_is_not_given_up_with_the_one_that_took_its_name() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    let [old, new] = ["old", "new"].map(|phone| {
+        home.request(phone);
+        let issue = ["issue", "alice", "--csr", &format!("{phone}.csr"), "--json"];
+        let serial = home.run(&issue).json()["serial"].as_str().unwrap().to_owned();
+        // Two revocations of one second are one time.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        revoke(&home, &serial, &["--reason", "replaced"]);
+        serial
+    });
+    let said = revoke(&home, "alice", &["--reason", "stolen"]);
+    assert_eq!(said.stdout, format!("{new}\n"));
+    assert!(entry(&home, "issuing", &new).contains("Key Compromise"));
+    assert!(!entry(&home, "issuing", &old).contains("Key Compromise"));
+}
+
 /// The same of a device: whoever takes it back after a restore need not know what for it was before.
 #[test]
 fn a_device_that_was_stolen_stays_so_though_it_is_revoked_for_less_after_a_restore() {

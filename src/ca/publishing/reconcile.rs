@@ -15,6 +15,7 @@ use super::crl;
 use super::firsts::Newest;
 use super::published::{Standing, authorities};
 use super::targets::{Failed, Place, Role, destinations};
+use crate::ca::revocation::raises_of_device;
 use crate::ca::servers::certificates::raises;
 use crate::ca::session::Session;
 use crate::ca::{CaError, PublishingError};
@@ -443,7 +444,7 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
 fn gives_up_more(authority: Authority, before: Reason, told: Reason) -> bool {
     match authority {
         Authority::Root => false,
-        Authority::Issuing => told.gives_up_device_key() && !before.gives_up_device_key(),
+        Authority::Issuing => raises_of_device(before, told),
         Authority::Servers => raises(before, told),
     }
 }

@@ -118,10 +118,9 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     args.server.patience(crate::cli::verify::PATIENCE)?;
     let desk = context.desk_to_revoke()?;
-    let of_server = args.of_server();
     let looked = look(&args.common, context, &desk, |store| {
         Ok(match meant(&args.whom, context, store)? {
-            Meant::One(whom) => Ok((outlook(&whom, of_server, store)?, whom)),
+            Meant::One(whom) => Ok((outlook(&whom, &args, store)?, whom)),
             Meant::OneOf(several) => Err(several),
         })
     })?;
@@ -130,19 +129,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Ok(looked) => looked,
         Err(several) => {
             let whom = Whom::Device(context.one_of(several)?);
-            (outlook(&whom, of_server, &desk.home.read()?)?, whom)
+            (outlook(&whom, &args, &desk.home.read()?)?, whom)
         }
     };
     let found = match outlook {
         Outlook::Recorded(found) => found,
-        Outlook::Unrecorded { serial, already } => {
-            return revoke_unrecorded(args, context, &desk, serial, already);
+        Outlook::Unrecorded {
+            serial,
+            already,
+            raised,
+        } => {
+            return revoke_unrecorded(args, context, &desk, serial, already.then_some(raised));
         }
         Outlook::Server { serial, host, since } => {
             return of_server::revoke(args, context, &desk, serial, host, since);
         }
     };
-    let reason = args.of_device();
+    let (reason, raised) = (args.of_device(), args.reason);
     if found.accepted > 0 {
         let question = format!("Revoke {} ({reason})?", found.label);
         match args.common.dry_run {
@@ -157,8 +160,24 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &desk,
         Deed::Revoked,
         &found,
-        |session| ca::revoke(session, &whom, reason),
+        |session| {
+            let revoked = ca::revoke(session, &whom, reason)?;
+            raise(session, &whom, raised, revoked)
+        },
     )
+}
+
+/// Where nothing was left to revoke, what was revoked already is so for the reason that was said.
+fn raise(
+    session: &mut Session<'_>,
+    whom: &Whom,
+    said: Option<Reason>,
+    mut revoked: Revoked,
+) -> Result<Revoked, CaError> {
+    if let (Some(reason), true) = (said, revoked.certificates.is_empty()) {
+        revoked.certificates = ca::raise(session, whom, reason)?;
+    }
+    Ok(revoked)
 }
 
 impl Args {
@@ -178,7 +197,7 @@ impl Args {
 struct Found {
     /// Whose it is.
     label: String,
-    /// How many certificates there are to take back.
+    /// How many certificates there are to take back, or to revoke for more than before.
     accepted: usize,
     /// The invites that end with them.
     invites: Vec<Invite>,
@@ -196,7 +215,12 @@ enum Outlook {
         since: Option<Time>,
     },
     /// One that it does not know, or by its revocation alone.
-    Unrecorded { serial: Serial, already: bool },
+    Unrecorded {
+        serial: Serial,
+        already: bool,
+        /// How many revocations the reason raises: one, or none.
+        raised: usize,
+    },
 }
 
 /// Looks at the ledger once: where devices are many, opening it takes longer than all that is asked of it. It
@@ -233,19 +257,24 @@ fn meant(named: &Named, context: &Context, store: &Store) -> Result<Meant, Failu
     })
 }
 
-fn outlook(whom: &Whom, of_server: Reason, store: &Store) -> Result<Outlook, Failure> {
+fn outlook(whom: &Whom, args: &Args, store: &Store) -> Result<Outlook, Failure> {
     let records = match whom {
         Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
         Whom::Device(address) => store.device(address)?,
     };
     let now = earliest(store)?;
     let invites = ca::invites_of(store, whom, now)?;
+    // A reason that nobody has said raises none.
+    let raised = match args.reason {
+        Some(reason) => ca::to_raise(store, whom, reason)?.len(),
+        None => 0,
+    };
     let label = match (whom, records.first()) {
         (Whom::Certificate(serial), Some(record)) => format!("certificate {serial} of {}", record.address),
         (Whom::Device(address), Some(_)) => address.to_string(),
         (Whom::Certificate(serial), None) => {
             if let Some((host, revocation)) = store.certified(serial)? {
-                let done = revocation.filter(|before| !ca::raises(before.reason, of_server));
+                let done = revocation.filter(|before| !ca::raises(before.reason, args.of_server()));
                 let since = done.map(|revocation| revocation.at);
                 let serial = *serial;
                 return Ok(Outlook::Server { serial, host, since });
@@ -253,6 +282,7 @@ fn outlook(whom: &Whom, of_server: Reason, store: &Store) -> Result<Outlook, Fai
             return Ok(Outlook::Unrecorded {
                 serial: *serial,
                 already: store.revocation(serial)?.is_some(),
+                raised,
             });
         }
         (Whom::Device(address), None) if invites.is_empty() => {
@@ -260,10 +290,14 @@ fn outlook(whom: &Whom, of_server: Reason, store: &Store) -> Result<Outlook, Fai
         }
         (Whom::Device(address), None) => address.to_string(),
     };
+    let accepted = match ca::to_take_back(records, now).len() {
+        0 => raised,
+        accepted => accepted,
+    };
     Ok(Outlook::Recorded(Found {
         label,
         invites,
-        accepted: ca::to_take_back(records, now).len(),
+        accepted,
     }))
 }
 
@@ -290,33 +324,38 @@ fn only_invited(store: &Store, addressee: &Addressee) -> Result<Option<Address>,
 }
 
 /// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup
-/// has lost: the operator says it twice.
+/// has lost: the operator says it twice. `raised` is how many revocations the reason raises, of one that is
+/// revoked already.
 fn revoke_unrecorded(
     args: Args,
     context: &Context,
     desk: &Desk,
     serial: Serial,
-    already: bool,
+    raised: Option<usize>,
 ) -> Result<Exit, Failure> {
-    if !already && args.confirm != Some(serial) {
+    if raised.is_none() && args.confirm != Some(serial) {
         return Err(Failure::from(NotFound::Certificate(serial)).hint(format!(
             "`pki list` shows what there is; one of this CA's that a restored backup has lost: `pki revoke {serial} --confirm {serial}`"
         )));
     }
     let found = Found {
         label: format!("certificate {serial}, which the ledger does not know,"),
-        accepted: usize::from(!already),
+        accepted: raised.unwrap_or(1),
         invites: Vec::new(),
     };
-    let reason = args.of_device();
-    let verification = Verification::of(args.verify, args.server, &Whom::Certificate(serial));
+    let (reason, said) = (args.of_device(), args.reason);
+    let whom = Whom::Certificate(serial);
+    let verification = Verification::of(args.verify, args.server, &whom);
     finish(
         (args.common, verification),
         context,
         desk,
         Deed::Revoked,
         &found,
-        |session| ca::revoke_unrecorded(session, serial, reason),
+        |session| {
+            let revoked = ca::revoke_unrecorded(session, serial, reason)?;
+            raise(session, &whom, said, revoked)
+        },
     )
 }
 
@@ -405,8 +444,11 @@ fn finish(
         (0, None) => ui.say(format!(
             "{label} has no certificate that servers accept; nothing to revoke"
         )),
-        (1, _) => ui.say(format!("{label} is {deed}")),
-        (count, _) => ui.say(format!("{label} is {deed}: {} revoked", certificates(count))),
+        (_, Some(since)) => ui.say(format!(
+            "{label} was {deed} already, on {since}; from now on nobody is certified for its key"
+        )),
+        (1, None) => ui.say(format!("{label} is {deed}")),
+        (count, None) => ui.say(format!("{label} is {deed}: {} revoked", certificates(count))),
     }
     if let Some(employee) = revoked
         .employee
