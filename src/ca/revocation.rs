@@ -107,14 +107,14 @@ pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<Invite>, 
     }
 }
 
-/// Whether a device's certificate that was revoked for one reason is to be revoked for another as well: its key
-/// was not given up, and is now.
+/// Whether a device's certificate that was revoked for one reason is to be revoked for another as well: its
+/// key was not given up, and is now.
 pub fn raises_of_device(before: Reason, now: Reason) -> bool {
     now.gives_up_device_key() && !before.gives_up_device_key()
 }
 
-/// The revocations of a certificate or a device that this reason raises. Of a device only the last ones count,
-/// which were made together: what was revoked before may have been another phone of that name.
+/// The revocations of a certificate or a device that this reason raises. Of a device only the last ones
+/// count, which were made together: what was revoked before may have been another phone of that name.
 ///
 /// # Errors
 /// A damaged index.
