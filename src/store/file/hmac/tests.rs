@@ -98,6 +98,16 @@ fn keys_follow_from_the_first_certificate_after_a_loss() {
             vec![csr(1), csr(2), replaced(1)],
             Some(1),
         ),
+        (
+            "renewed, the old one replaced, and then known to be lost",
+            vec![csr(1), csr(2), replaced(1), lost(1)],
+            Some(2),
+        ),
+        (
+            "replaced, another one, and then the first known to be lost",
+            vec![csr(1), replaced(1), csr(2), lost(1)],
+            Some(2),
+        ),
         ("replaced by nothing", vec![csr(1), replaced(1)], None),
         ("lost", vec![csr(1), lost(1)], None),
         ("lost, and another one", vec![csr(1), lost(1), csr(2)], Some(2)),
