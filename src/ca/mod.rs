@@ -95,7 +95,7 @@ pub use servers::authority::{
     found_servers, install_servers, open_servers, published_servers_ca, servers_chain, servers_key,
     servers_request,
 };
-pub use servers::certificates::{Delivered, certify, raises, revoke_server, write_request};
+pub use servers::certificates::{Delivered, certify, revoke_server, write_request};
 pub use servers::error::ServersError;
 pub use servers::keys::{CertifiedKey, NewKey, key_path, open_key};
 pub use servers::serving::{newest_certificate, serving_certificate};

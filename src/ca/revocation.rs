@@ -6,7 +6,9 @@ use super::enrollment::handout::{discard, ended};
 use super::enrollment::{ids, open_of_device, open_of_employee};
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::model::{Address, Employee, Fact, Invite, Reason, Record, Revocation, Serial, Status, Time};
+use crate::model::{
+    Address, Authority, Employee, Fact, Invite, Reason, Record, Revocation, Serial, Status, Time,
+};
 use crate::store::Store;
 
 /// The certificates that are to be revoked.
@@ -107,12 +109,6 @@ pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<Invite>, 
     }
 }
 
-/// Whether a device's certificate that was revoked for one reason is to be revoked for another as well: its
-/// key was not given up, and is now.
-pub fn raises_of_device(before: Reason, now: Reason) -> bool {
-    now.gives_up_device_key() && !before.gives_up_device_key()
-}
-
 /// The revocations of a certificate or a device that this reason raises. Of a device only the last ones
 /// count, which were made together: what was revoked before may have been another phone of that name.
 ///
@@ -128,8 +124,9 @@ pub fn to_raise(store: &Store, whom: &Whom, reason: Reason) -> Result<Vec<Revoca
             .collect(),
     };
     let last = revocations.iter().map(|revocation| revocation.at).max();
-    revocations
-        .retain(|revocation| Some(revocation.at) == last && raises_of_device(revocation.reason, reason));
+    revocations.retain(|revocation| {
+        Some(revocation.at) == last && reason.raises(revocation.reason, Authority::Issuing)
+    });
     Ok(revocations)
 }
 

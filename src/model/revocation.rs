@@ -64,6 +64,18 @@ impl Reason {
         matches!(self, Self::Lost | Self::Stolen | Self::Compromised)
     }
 
+    /// Whether a certificate of this authority that was revoked for the reason `before` is to be revoked for
+    /// this one as well: its key was not given up, and is now.
+    pub fn raises(self, before: Self, authority: Authority) -> bool {
+        let gives_up = |reason: Self| match authority {
+            // Its CAs are not taken back one by one.
+            Authority::Root => false,
+            Authority::Issuing => reason.gives_up_device_key(),
+            Authority::Servers => reason.gives_up_key(),
+        };
+        gives_up(self) && !gives_up(before)
+    }
+
     /// The reason as the CRL of this authority has it. `lost` gives up no server's key: written as the
     /// keyCompromise of a lost device, it would be read so by a ledger that has lost it.
     pub fn on_crl_of(self, authority: Authority) -> Self {
@@ -142,4 +154,32 @@ pub struct Revocation {
     pub at: Time,
     /// The reason of the revocation.
     pub reason: Reason,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each reason against each other, of every authority: what gives up a key raises what does not, and
+    /// nothing else raises anything.
+    #[test]
+    fn a_reason_raises_another_where_it_alone_gives_up_the_key() {
+        use Reason::{Compromised, Lost, Stolen};
+        for (authority, give_up) in [
+            (Authority::Root, &[][..]),
+            (Authority::Issuing, &[Lost, Stolen, Compromised]),
+            (Authority::Servers, &[Stolen, Compromised]),
+        ] {
+            for before in Reason::ALL {
+                for now in Reason::ALL {
+                    let raises = give_up.contains(&now) && !give_up.contains(&before);
+                    assert_eq!(
+                        now.raises(before, authority),
+                        raises,
+                        "{authority:?}: {before}, {now}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -14,13 +14,14 @@ use std::path::PathBuf;
 use super::secret_file;
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::ca::servers::certificates::raises;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::key::{AcmeSecret, Passphrase, os_rng};
 use crate::model::draft::Issuer;
 use crate::model::server::ServerDraft;
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Reason, Revocation, Serial, Time};
+use crate::model::{
+    AccountId, AcmeAccount, AcmeGrant, Authority, Fact, Host, Reason, Revocation, Serial, Time,
+};
 use crate::store::Store;
 use error::AcmeError;
 use rand_core::{CryptoRng, Rng};
@@ -253,7 +254,8 @@ fn has_left(store: &Store, account: &AcmeAccount, reason: Reason) -> Result<bool
 /// Whether a certificate, revoked before or not, is given up for this reason and was not before: the key of
 /// one that has ended is given up as well.
 fn is_raised(before: Option<Revocation>, reason: Reason) -> bool {
-    raises(before.map_or(Reason::Unspecified, |before| before.reason), reason)
+    let before = before.map_or(Reason::Unspecified, |before| before.reason);
+    reason.raises(before, Authority::Servers)
 }
 
 /// What was taken back with accounts.

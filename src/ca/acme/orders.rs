@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::forget;
 use crate::ca::key_owner::{KeyOf, demand_free_key, given_up_with};
 use crate::ca::servers::authority::record_servers;
-use crate::ca::servers::certificates::{raises, revoke_server};
+use crate::ca::servers::certificates::revoke_server;
 use crate::ca::servers::demand_active;
 use crate::ca::session::Session;
 use crate::ca::{CaError, UnfitKey};
@@ -14,7 +14,9 @@ use crate::issuer::{IssuerError, Servers, SignedServer};
 use crate::key::{Jwk, PublicKey, demand_threads, os_rng};
 use crate::model::acme::BoundKey;
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial, Server, Time};
+use crate::model::{
+    AccountId, AcmeAccount, AcmeGrant, Authority, Fact, Host, Pin, Reason, Serial, Server, Time,
+};
 
 /// What a client asks for. The door has verified its signature, and that the account's secret stands for the
 /// grant and the key that it names.
@@ -370,7 +372,9 @@ fn revoke(
     };
     match session.store.certified(&serial)? {
         None => Ok(Err(AcmeDenial::NotOrdered)),
-        Some((_, Some(before))) if !raises(before.reason, reason) => Ok(Err(AcmeDenial::AlreadyRevoked)),
+        Some((_, Some(before))) if !reason.raises(before.reason, Authority::Servers) => {
+            Ok(Err(AcmeDenial::AlreadyRevoked))
+        }
         Some(_) => {
             revoke_server(session, serial, reason)?;
             Ok(Ok(AcmeDone::Recorded))

@@ -15,8 +15,6 @@ use super::crl;
 use super::firsts::Newest;
 use super::published::{Standing, authorities};
 use super::targets::{Failed, Place, Role, destinations};
-use crate::ca::revocation::raises_of_device;
-use crate::ca::servers::certificates::raises;
 use crate::ca::session::Session;
 use crate::ca::{CaError, PublishingError};
 use crate::disk::{self, Shown};
@@ -414,7 +412,7 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
             if let Some(known) = known.peek().filter(|known| known.serial == entry.serial) {
                 // `lost` was once written as keyCompromise, by this ledger itself where the CRL is no later.
                 let is_own = known.reason == Reason::Lost && !is_later;
-                if is_own || !gives_up_more(authority, known.reason, entry.reason) {
+                if is_own || !entry.reason.raises(known.reason, authority) {
                     continue;
                 }
                 entry.at = known.at;
@@ -426,7 +424,7 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
                 }
                 Entry::Occupied(place) => {
                     let (_, before) = &mut told[*place.get()];
-                    if gives_up_more(authority, before.reason, entry.reason) {
+                    if entry.reason.raises(before.reason, authority) {
                         before.reason = entry.reason;
                     }
                 }
@@ -438,15 +436,6 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
         facts.extend(adopted(session, authority, entry)?);
     }
     Ok(facts)
-}
-
-/// Whether a key is given up for the reason that a CRL `told`, and was not for the one `before`.
-fn gives_up_more(authority: Authority, before: Reason, told: Reason) -> bool {
-    match authority {
-        Authority::Root => false,
-        Authority::Issuing => raises_of_device(before, told),
-        Authority::Servers => raises(before, told),
-    }
 }
 
 fn adopted(session: &Session<'_>, authority: Authority, entry: Revocation) -> Result<Option<Fact>, CaError> {

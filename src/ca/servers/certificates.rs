@@ -16,7 +16,7 @@ use crate::disk::{self, Shown};
 use crate::issuer::{IssuerError, Servers};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
-use crate::model::{Fact, Host, Reason, Role, Serial, Server};
+use crate::model::{Authority, Fact, Host, Reason, Role, Serial, Server};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::request;
 
@@ -117,12 +117,6 @@ fn is_of(there: &[u8], host: &Host) -> bool {
     ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
 }
 
-/// Whether a certificate that was revoked for one reason is to be revoked for another as well: its key was
-/// not given up, and is now.
-pub fn raises(before: Reason, now: Reason) -> bool {
-    now.gives_up_key() && !before.gives_up_key()
-}
-
 /// Revokes a server's certificate, unless that was done before.
 ///
 /// # Errors
@@ -130,7 +124,7 @@ pub fn raises(before: Reason, now: Reason) -> bool {
 pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), CaError> {
     let known = session.store.certified(&serial)?;
     let (host, revocation) = known.ok_or(NotFound::Certificate(serial))?;
-    if revocation.is_some_and(|before| !raises(before.reason, reason)) {
+    if revocation.is_some_and(|before| !reason.raises(before.reason, Authority::Servers)) {
         return Ok(());
     }
     session.commit(vec![Fact::ServerRevoked {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Session, Whom};
 use crate::check::Url;
 use crate::issuer::Devices;
-use crate::model::{Address, Employee, Host, Invite, Reason, Serial, Time, counted};
+use crate::model::{Address, Authority, Employee, Host, Invite, Reason, Serial, Time, counted};
 use crate::store::Store;
 
 use crate::cli::canary::ServerArgs;
@@ -134,18 +134,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let found = match outlook {
         Outlook::Recorded(found) => found,
-        Outlook::Unrecorded {
-            serial,
-            already,
-            raised,
-        } => {
-            return revoke_unrecorded(args, context, &desk, serial, already.then_some(raised));
+        Outlook::Unrecorded { serial, raised } => {
+            return revoke_unrecorded(args, context, &desk, serial, raised);
         }
         Outlook::Server { serial, host, since } => {
             return of_server::revoke(args, context, &desk, serial, host, since);
         }
     };
-    let (reason, raised) = (args.of_device(), args.reason);
+    let (reason, said) = (args.of_device(), args.reason);
     if found.accepted > 0 {
         let question = format!("Revoke {} ({reason})?", found.label);
         match args.common.dry_run {
@@ -162,7 +158,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &found,
         |session| {
             let revoked = ca::revoke(session, &whom, reason)?;
-            raise(session, &whom, raised, revoked)
+            raise(session, &whom, said, revoked)
         },
     )
 }
@@ -217,9 +213,8 @@ enum Outlook {
     /// One that it does not know, or by its revocation alone.
     Unrecorded {
         serial: Serial,
-        already: bool,
-        /// How many revocations the reason raises: one, or none.
-        raised: usize,
+        /// How many revocations the reason raises, one or none, of one that is revoked already.
+        raised: Option<usize>,
     },
 }
 
@@ -274,15 +269,15 @@ fn outlook(whom: &Whom, args: &Args, store: &Store) -> Result<Outlook, Failure> 
         (Whom::Device(address), Some(_)) => address.to_string(),
         (Whom::Certificate(serial), None) => {
             if let Some((host, revocation)) = store.certified(serial)? {
-                let done = revocation.filter(|before| !ca::raises(before.reason, args.of_server()));
+                let done =
+                    revocation.filter(|before| !args.of_server().raises(before.reason, Authority::Servers));
                 let since = done.map(|revocation| revocation.at);
                 let serial = *serial;
                 return Ok(Outlook::Server { serial, host, since });
             }
             return Ok(Outlook::Unrecorded {
                 serial: *serial,
-                already: store.revocation(serial)?.is_some(),
-                raised,
+                raised: store.revocation(serial)?.map(|_| raised),
             });
         }
         (Whom::Device(address), None) if invites.is_empty() => {
