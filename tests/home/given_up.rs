@@ -236,7 +236,10 @@ fn a_key_of_a_device_is_given_up_once_somebody_says_so() {
         );
         let said = finish(&mut home.pki(&["issue", "alice", "--csr", "phone.csr"]), b"").exits(1);
         assert!(said.stderr.contains(reason), "{said}");
+        // Servers do not let it in, and have not since it was revoked.
+        assert!(!raised.stderr.contains("servers let it in"), "{raised}");
         if !more.is_empty() {
+            assert!(raised.stderr.contains("the CRL says less of it"), "{raised}");
             home.run(&["publish"]);
         }
         assert!(entry(&home, "issuing", &serial).contains("Key Compromise"));
@@ -262,6 +265,7 @@ fn a_number_that_only_its_revocation_is_known_of_is_revoked_for_more() {
     assert!(!entry(&home, "issuing", serial).contains("Key Compromise"));
     let raised = revoke(&home, serial, &["--reason", "stolen"]);
     assert_eq!(raised.stdout, format!("{serial}\n"));
+    assert!(!raised.stderr.contains("its key"), "{raised}");
     assert!(entry(&home, "issuing", serial).contains("Key Compromise"));
 }
 

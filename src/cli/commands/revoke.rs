@@ -431,6 +431,7 @@ fn finish(
     };
     let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
+    let is_raised = revoked.already.is_some() && !revoked.certificates.is_empty();
     match (revoked.certificates.len(), revoked.already) {
         (0, Some(since)) => ui.say(format!("{label} was {deed} already, on {since}")),
         (0, None) if deed == Deed::Offboarded => ui.say(format!(
@@ -439,8 +440,12 @@ fn finish(
         (0, None) => ui.say(format!(
             "{label} has no certificate that servers accept; nothing to revoke"
         )),
-        (_, Some(since)) => ui.say(format!(
+        (_, Some(since)) if revoked.employee.is_some() => ui.say(format!(
             "{label} was {deed} already, on {since}; from now on nobody is certified for its key"
+        )),
+        // Of one that the ledger does not know, the key is not known either.
+        (_, Some(since)) => ui.say(format!(
+            "{label} was {deed} already, on {since}; from now on it is so for that reason"
         )),
         (1, None) => ui.say(format!("{label} is {deed}")),
         (count, None) => ui.say(format!("{label} is {deed}: {} revoked", certificates(count))),
@@ -471,7 +476,8 @@ fn finish(
             exit = publish(context, &mut session, issuing.as_ref().map(Keys::from))?;
             published = exit == Exit::Done;
             if published {
-                ui.say(if revoked.certificates.is_empty() {
+                // One that has ended is on no CRL any more, for whatever reason.
+                ui.say(if revoked.certificates.is_empty() || is_raised {
                     "the CRL is published"
                 } else {
                     "the new CRL is published"
@@ -479,7 +485,14 @@ fn finish(
             }
         }
         false if !revoked.certificates.is_empty() => {
-            exit = tell_recorded_alone(context, desk, "run `pki publish`: until then servers let it in");
+            exit = tell_recorded_alone(
+                context,
+                desk,
+                match is_raised {
+                    true => "run `pki publish`: until then the CRL says less of it",
+                    false => "run `pki publish`: until then servers let it in",
+                },
+            );
         }
         false => {
             if common.no_publish && !ca::behind(&session)?.is_empty() {
