@@ -78,11 +78,11 @@ impl Year {
         let clock = format!("+{day}d");
         // Once the clerk has answered he is done with what came before: between two looks at a clock that is
         // set he would find that it was moved.
-        waker.wake();
+        waker.wake(&self.at);
         set_clock(&self.at.home, &clock);
         finish(&mut self.at.home.pki_at(&clock, &["publish", "-q"]), b"").ok();
         waker.order = waker.client.order(&NAMES).is(201);
-        waker.wake();
+        waker.wake(&self.at);
     }
 
     /// Demands that what is shown at a port is good on that day, by the root alone: its serial number.
@@ -121,10 +121,12 @@ impl Year {
 }
 
 impl Waker<'_> {
-    fn wake(&self) {
-        self.client
-            .finalize(&self.order, &self.csr)
-            .refused(400, "badCSR");
+    #[track_caller]
+    fn wake(&self, at: &Ordering) {
+        let answer = self.client.finalize(&self.order, &self.csr);
+        // The service alone knows why it could not answer.
+        assert_eq!(answer.status, 400, "{answer}\n{}", at.log());
+        answer.refused(400, "badCSR");
     }
 }
 

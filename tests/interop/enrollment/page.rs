@@ -9,11 +9,19 @@ use super::browser::{AGENTS, Browser, ENTER, TAB, TOOLS};
 use crate::configured::{Kind, Running, publish_outside};
 use crate::support::{Bundle, Home, need, wait_until};
 
+/// The file that the browser has saved, and what is in it. An empty one holds the name while it is fetched.
+fn downloaded(home: &Home) -> (PathBuf, Vec<u8>) {
+    let file = home.path("downloads/device.p12");
+    let octets = wait_until("the download", || {
+        std::fs::read(&file).ok().filter(|octets| !octets.is_empty())
+    });
+    (file, octets)
+}
+
 /// The file that was saved, with the passphrase that was shown.
 fn saved(browser: &Browser<'_>, home: &Home, serial: String) -> Bundle {
     let word = browser.text("word");
-    let p12: PathBuf = home.path("downloads/device.p12");
-    wait_until("the download", || p12.exists().then_some(()));
+    let (p12, _) = downloaded(home);
     Bundle {
         files: vec![p12.clone()],
         p12,
@@ -319,9 +327,7 @@ fn all_that_the_script_says_stands_in_the_template() {
 
 /// The file of an invite with a key of the service's, once it is saved.
 fn handed_out(home: &Home) -> Vec<u8> {
-    let saved = home.path("downloads/device.p12");
-    wait_until("the download", || saved.exists().then_some(()));
-    std::fs::read(saved).unwrap()
+    downloaded(home).1
 }
 
 #[test]
