@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::jose::{Answer, Client, csr_of};
 use super::{Given, HOST, NAMES, Ordering, go_by, on_a_server};
 use crate::enrollment::set_clock;
-use crate::support::{Server, finish, found, free_port, need, program, wait_until};
+use crate::support::{Finished, Server, finish, found, free_port, need, program, wait_until};
 
 /// How many days pass at once. The timer signs CRLs of thirty days meanwhile.
 const STEP: i64 = 20;
@@ -85,11 +85,8 @@ impl Year {
         waker.wake(&self.at);
     }
 
-    /// Demands that what is shown at a port is good on that day, by the root alone: its serial number.
-    #[track_caller]
-    fn demand_good(&self, port: u16, name: &str, day: i64) -> String {
-        let time = (self.today + day * 86_400).to_string();
-        let home = &self.at.home;
+    /// What a server shows to whoever asks for a name.
+    fn shown(&self, port: u16, name: &str) -> Finished {
         let address = format!("127.0.0.1:{port}");
         let arguments = [
             "s_client",
@@ -99,7 +96,15 @@ impl Year {
             name,
             "-showcerts",
         ];
-        let said = home.foreign("openssl", &arguments);
+        self.at.home.foreign("openssl", &arguments)
+    }
+
+    /// Demands that what is shown at a port is good on that day, by the root alone: its serial number.
+    #[track_caller]
+    fn demand_good(&self, port: u16, name: &str, day: i64) -> String {
+        let time = (self.today + day * 86_400).to_string();
+        let home = &self.at.home;
+        let said = self.shown(port, name);
         std::fs::write(home.path("shown.pem"), &said.stdout).unwrap();
         let verify = [
             "verify",
@@ -165,10 +170,12 @@ fn caddy_renews_by_itself_for_a_year_and_so_does_the_service() {
         answers().map(|_| year.demand_good(port, NAMES[0], day))
     };
     let _caddy = Server::start(&mut caddy, || year.at.log().contains(&kid).then_some(port)).unwrap();
-    let first = wait_until("Caddy's first certificate", || {
-        let is_certified = year.at.log().contains("is certified");
-        is_certified.then(|| shown(0)).flatten()
+    // It listens before it has one, and takes it into use a while after it was certified.
+    wait_until("Caddy's first certificate", || {
+        let said = year.shown(port, NAMES[0]).stdout;
+        said.contains("BEGIN CERTIFICATE").then_some(())
     });
+    let first = year.demand_good(port, NAMES[0], 0);
     let [mut serials, mut own] = [vec![first], vec![year.demand_good(year.at.server.port, HOST, 0)]];
     for day in (STEP..=YEAR).step_by(usize::try_from(STEP).unwrap()) {
         year.set(day, &mut waker);
