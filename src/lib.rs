@@ -8,6 +8,7 @@ pub mod model;
 pub mod disk;
 pub mod https;
 pub mod key;
+pub mod age;
 pub mod x509;
 pub mod issuer;
 pub mod store;
