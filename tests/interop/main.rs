@@ -8,6 +8,7 @@
 mod support;
 
 mod acme;
+mod age;
 mod apple;
 mod aws;
 mod bundle_formats;
