@@ -16,6 +16,7 @@ pub mod bundle;
 pub mod consumer;
 pub mod publish;
 pub mod home;
+pub mod backup;
 pub mod fetch;
 pub mod credential;
 pub mod reenroll;

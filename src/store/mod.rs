@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use by_device::ByDevice;
 pub use error::StoreError;
+pub use file::chain::{Chain, Extent};
 pub use file::last::{LastCrl, LastPublication};
 pub use file::lists::{Changed, Content, LastLists};
 pub use file::servers::LastPins;
@@ -255,6 +256,11 @@ impl Store {
     /// The number of the last event.
     pub fn seq(&self) -> u64 {
         self.position.seq
+    }
+
+    /// How far the ledger goes.
+    pub fn extent(&self) -> Extent {
+        Extent::of(self.position)
     }
 
     /// The time of the last event.

@@ -23,7 +23,7 @@ pub const GENESIS: [u8; 32] = [0; 32];
 /// `,"sha":"` + 64 digits + `"}`: what follows the octets that are hashed.
 const SEAL: usize = 8 + 64 + 2;
 /// The longest line that is taken for one: a certificate in base64 and some names fit many times over.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: u64 = 1 << 20;
 
 /// A position in the ledger: after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -461,7 +461,7 @@ fn sealed(line: &[u8]) -> Option<(Chain, [u8; 32])> {
 }
 
 /// The place after a line that follows `before`, and its part of a batch.
-fn check(line: &[u8], before: Position) -> Option<(Position, [usize; 2])> {
+pub(super) fn check(line: &[u8], before: Position) -> Option<(Position, [usize; 2])> {
     let (chain, sha) = sealed(line)?;
     let follows = chain.prev == before.sha && chain.seq == before.seq + 1;
     let after = Position {

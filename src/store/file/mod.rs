@@ -6,6 +6,7 @@ pub mod codec;
 mod fuzz_tests;
 pub mod head;
 mod acme;
+pub mod chain;
 mod hmac;
 pub mod holders;
 pub mod index;
