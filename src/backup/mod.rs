@@ -24,5 +24,5 @@ mod writer;
 pub use error::BackupError;
 pub use header::Header;
 pub use name::{KEPT, Name, ROOT_KEY};
-pub use reader::{Receiver, Unread, read};
+pub use reader::{LONGEST, Receiver, Unread, read};
 pub use writer::Writer;

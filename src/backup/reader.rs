@@ -15,8 +15,8 @@ pub(super) const HEADER: &str = "backup.json";
 pub(super) const SUMS: &str = "SHA256SUMS";
 /// The ledger's name below the home.
 const LEDGER: &str = "ledger.jsonl";
-/// The longest file beside the ledger that is read.
-const LONGEST: u64 = 64 << 20;
+/// The longest file beside the ledger that a backup holds, in octets.
+pub const LONGEST: u64 = 64 << 20;
 /// The most files and directories that are read.
 const MOST: usize = 1 << 20;
 

@@ -1,6 +1,7 @@
 //! The error type of all operations on a home: [`CaError`] joins the error enums of the single subjects.
 
 use super::acme::error::AcmeError;
+use super::custody::error::CustodyError;
 use super::delivery::error::DeliveryError;
 use super::enrollment::error::EnrollmentError;
 use super::hmac::error::HmacError;
@@ -57,6 +58,9 @@ pub enum CaError {
     /// No home can be founded in that place.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// A home cannot be backed up or restored.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
     /// The home cannot be opened or read.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -122,6 +126,7 @@ impl Fault for CaError {
             Self::Acme(error) => error.kind_and_code(),
             Self::Hmac(error) => error.kind_and_code(),
             Self::Setup(error) => error.kind_and_code(),
+            Self::Custody(error) => error.kind_and_code(),
             Self::Home(error) => error.kind_and_code(),
             Self::Store(error) => error.kind_and_code(),
             Self::Disk(error) => error.kind_and_code(),

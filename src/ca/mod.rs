@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod fuzz_tests;
 mod acme;
+mod custody;
 mod delivery;
 mod enrollment;
 mod expiry;
@@ -33,6 +34,9 @@ pub use acme::{
     change as change_account, demand_grantable, forget_ended as forget_ended_accounts,
     grant as grant_account, open_account, open_accounts_of, secret_path as acme_secret_path,
 };
+pub use custody::backup::{BackedUp, Goes, OpenedBy, back_up};
+pub use custody::error::CustodyError;
+pub use custody::last::{LastBackup, last_backup};
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};
 pub use delivery::error::DeliveryError;

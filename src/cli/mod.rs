@@ -53,8 +53,8 @@ use crate::disk;
 use crate::model::Span;
 use crate::model::text::{in_shell, printable};
 use commands::{
-    audit, ca, check, completions, config, doctor, fetch, hmac, init, invite, issue, list, pins, publish,
-    renew, revoke, root, serve, server, show, sign_request,
+    audit, backup, ca, check, completions, config, doctor, fetch, hmac, init, invite, issue, list, pins,
+    publish, renew, revoke, root, serve, server, show, sign_request,
 };
 use context::Context;
 use error::{Exit, Failure};
@@ -175,6 +175,7 @@ enum Verb {
     Show(show::Args),
     Publish(publish::Args),
     Config(Box<config::Args>),
+    Backup(backup::Args),
     Doctor(doctor::Args),
     Check(check::Args),
     Audit(audit::Args),
@@ -305,6 +306,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Show(args) => show::run(args, context),
         Verb::Publish(args) => publish::run(args, context),
         Verb::Config(args) => config::run(*args, context),
+        Verb::Backup(args) => backup::run(&args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Check(args) => check::run(args, context),
         Verb::Audit(args) => audit::run(args, context),

@@ -190,6 +190,19 @@ impl Staged {
             .map_err(failed("synced", &self.place))
     }
 
+    /// Opens what was written so far for reading.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn open_again(&self) -> Result<File, DiskError> {
+        let (directory, beside, _) = self.names();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(directory, beside, flags, Mode::empty());
+        opened
+            .map(File::from)
+            .map_err(|errno| failed("read", &self.place)(errno.into()))
+    }
+
     /// Does something with the file itself, which is opened again where it was closed.
     fn by_handle<T>(&self, deed: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         if let Some(file) = &self.file {
@@ -336,6 +349,20 @@ fn claim(directory: BorrowedFd<'_>, place: &Path) -> rustix::io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn rename_new(_directory: BorrowedFd<'_>, _from: &Path, _to: &Path) -> rustix::io::Result<()> {
     Err(rustix::io::Errno::NOSYS)
+}
+
+/// Adds to the end of a file that is still beside its place.
+impl Write for Staged {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(octets),
+            None => Err(io::Error::other("it was closed")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Drop for Staged {

@@ -1,25 +1,44 @@
-//! Checks whether the configuration says that the home is backed up. The program cannot find that out by
-//! itself, so the operator has to state it.
+//! Checks when the home was backed up last. Backups that something else makes are not seen, so the operator
+//! has to state that.
 
 use super::ledger::unreadable;
-use super::{Finding, by_age};
-use crate::ca::Session;
+use super::{Finding, Severity, by_age};
+use crate::ca::{self, Session};
 use crate::model::{Span, Time};
 
-/// The age of a home from which on it is a warning that nobody has said so.
+/// The age of a home from which on it is a warning that nobody has made one.
 const LONG: Span = Span::days(30);
+/// The age of a backup from which on it is a warning that something has happened since.
+const OLD: Span = Span::days(7);
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
-    if session.desk.home.config().backup.is_some() {
+    let home = &session.desk.home;
+    if home.config().backup.is_some() {
         return;
     }
-    findings.push(match by_age(session, now, LONG) {
-        Ok(severity) => Finding::new(
-            "backup-unknown",
-            severity,
-            "nothing is known of a backup of this home: whoever loses it begins anew with every device",
-            "copy the directory to another machine after each day of changes, and say backup = \"elsewhere\" in pki.toml",
-        ),
-        Err(error) => unreadable(&error),
-    });
+    let Some(last) = ca::last_backup(home) else {
+        findings.push(match by_age(session, now, LONG) {
+            Ok(severity) => Finding::new(
+                "backup-unknown",
+                severity,
+                "no backup of this home was made: whoever loses it begins anew with every device",
+                "pki backup DIR, on another machine or medium; if something else makes backups, say backup = \"elsewhere\" in pki.toml",
+            ),
+            Err(error) => unreadable(&error),
+        });
+        return;
+    };
+    let since = session.store.seq().saturating_sub(last.events);
+    if since > 0 && now - last.made > OLD {
+        findings.push(Finding::new(
+            "backup-old",
+            Severity::Warning,
+            format!(
+                "the last backup is of {}, {} ago, and {since} events have happened since",
+                last.made,
+                now - last.made
+            ),
+            "pki backup DIR, on another machine or medium, once a day by a timer",
+        ));
+    }
 }

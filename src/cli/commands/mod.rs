@@ -2,6 +2,7 @@
 //! one function runs it.
 
 pub mod audit;
+pub mod backup;
 pub mod ca;
 pub mod check;
 pub mod completions;

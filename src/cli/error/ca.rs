@@ -1,6 +1,7 @@
 //! Advice on changes of a home that were refused or failed: a file for each subject.
 
 mod acme;
+mod custody;
 mod delivery;
 mod enrollment;
 mod hmac;
@@ -31,6 +32,7 @@ impl Advice for CaError {
             Self::Acme(error) => return error.advice(),
             Self::Hmac(error) => return error.advice(),
             Self::Setup(error) => return error.advice(),
+            Self::Custody(error) => return error.advice(),
             Self::Home(error) => return error.advice(),
             Self::Store(error) => return error.advice(),
             Self::Disk(error) => return error.advice(),

@@ -58,6 +58,57 @@ pub struct BundleSecret {
     bundle_passphrase_file: Option<PathBuf>,
 }
 
+/// A backup's passphrase.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the backup")]
+pub struct BackupSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    backup_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    backup_passphrase_file: Option<PathBuf>,
+}
+
+impl BackupSecret {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            prefix: "backup-",
+            what: "backup",
+            fd: self.backup_passphrase_fd,
+            file: self.backup_passphrase_file.as_deref(),
+            command: None,
+            mounted: false,
+        }
+    }
+
+    /// Whether it was said where the passphrase is to be read.
+    pub fn is_named(&self) -> bool {
+        self.backup_passphrase_fd.is_some() || self.backup_passphrase_file.is_some()
+    }
+
+    /// A new passphrase, strong enough.
+    ///
+    /// # Errors
+    /// Where none is given, or it is weak.
+    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted().new_passphrase(None, ui)
+    }
+
+    /// The passphrase of a backup that there is.
+    ///
+    /// # Errors
+    /// Where it is missing, or cannot be read.
+    pub fn passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        let wanted = self.wanted();
+        match wanted.given()? {
+            Some(given) => Ok(given.passphrase),
+            None if ui.can_ask() => ui.ask_passphrase(wanted.what),
+            None => Err(wanted.missing()),
+        }
+    }
+}
+
 impl IssuingSecret {
     /// Above its flags in a command's help.
     pub const HEADING: &str = "Passphrase of the issuing key";

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use publish_to::{check_target, demand_apart};
 use remedy::remedy;
 
+use crate::age::{Recipient, UnfitRecipient};
 use crate::disk::{self, Shown};
 use crate::model::profile::Names;
 use crate::model::{Device, IpRange, Profile, Span};
@@ -35,6 +36,8 @@ pub struct Config {
     pub publish_on_issue: bool,
     /// The means by which backups of the home are made, where that is known.
     pub backup: Option<Backup>,
+    /// Whom `pki backup` encrypts to, where it is told nobody else.
+    pub backup_to: Vec<Recipient>,
     /// The networks that servers let in; empty: all of them.
     pub allowed_networks: Vec<IpRange>,
     /// The command that prints the issuing key's passphrase.
@@ -109,6 +112,8 @@ struct File {
     names_in_certificates: Option<Names>,
     publish_on_issue: Option<bool>,
     backup: Option<Backup>,
+    #[serde(default)]
+    backup_to: Vec<String>,
     #[serde(default)]
     allowed_networks: Vec<String>,
     passphrase_command: Option<Vec<String>>,
@@ -237,6 +242,7 @@ impl Config {
             names: file.names_in_certificates.unwrap_or(Names::Shown),
             publish_on_issue: file.publish_on_issue.unwrap_or(true),
             backup: file.backup,
+            backup_to: recipients(&file.backup_to)?,
             allowed_networks,
             passphrase_command: file.passphrase_command,
             root_passphrase_command: file.root_passphrase_command,
@@ -250,6 +256,23 @@ impl Config {
             says_places,
         })
     }
+}
+
+/// Whom backups are encrypted to.
+fn recipients(named: &[String]) -> Result<Vec<Recipient>, InvalidConfig> {
+    let read = |text: &String| {
+        let read: Result<Recipient, UnfitRecipient> = text.parse();
+        read.map_err(|why| {
+            // A secret by mistake is not repeated.
+            let shown = if why == UnfitRecipient::Identity {
+                "…"
+            } else {
+                text
+            };
+            value("backup_to", shown, why)
+        })
+    };
+    named.iter().map(read).collect()
 }
 
 /// Where the root's key is: in the home, unless the path is absolute.

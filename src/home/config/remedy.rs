@@ -12,6 +12,7 @@ const PLACES: [(&str, &[&str]); 5] = [
             "names_in_certificates",
             "publish_on_issue",
             "backup",
+            "backup_to",
             "allowed_networks",
             "passphrase_command",
             "root_passphrase_command",
