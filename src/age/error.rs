@@ -147,7 +147,7 @@ impl Fault for AgeError {
             Self::NoRecipient | Self::TooManyRecipients { .. } => (Kind::BadRequest, "recipients"),
             Self::NoThreads(_) => (Kind::Busy, "threads"),
             Self::NoMemory(_) => (Kind::Busy, "memory"),
-            Self::Io(_) => (Kind::Storage, "io"),
+            Self::Io(_) => (Kind::Storage, "disk"),
         }
     }
 }

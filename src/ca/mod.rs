@@ -37,6 +37,7 @@ pub use acme::{
 pub use custody::backup::{BackedUp, Goes, OpenedBy, back_up};
 pub use custody::error::CustodyError;
 pub use custody::last::{LastBackup, last_backup};
+pub use custody::restore::{Purpose, Restored, Unpacked, unpack};
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};
 pub use delivery::error::DeliveryError;

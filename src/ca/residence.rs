@@ -25,6 +25,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::CaError;
 use super::note;
 use crate::disk::{self, DiskError, Shown};
 use crate::home::{Home, LEDGER};
@@ -116,6 +117,36 @@ pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
         let _ = note::write(home, FILE, Some(&now));
     }
     None
+}
+
+/// Says of a home that was unpacked beside `place` that it will live there, which is what a restore means;
+/// but where the home that it was backed up from still stands somewhere else on this machine, it goes on to be
+/// a copy. For whoever has unpacked it, before anything else looks at it.
+///
+/// # Errors
+/// Where the disk does not let it.
+pub(super) fn resettle(home: &Home, place: &Path) -> Result<(), DiskError> {
+    let before: Option<Residence> = note::read(home, FILE).ok().flatten();
+    let unpacked = Residence::at(home.path());
+    let is_elsewhere = |before: &Residence| Path::new(&before.path) != place;
+    match before
+        .filter(is_elsewhere)
+        .and_then(|before| before.asks(&unpacked, home.path()))
+    {
+        Some(Copied::Beside(_) | Copied::Hidden(_)) => Ok(()),
+        Some(Copied::Elsewhere(_)) | None => settle(home, place),
+    }
+}
+
+/// Does something with a home that lies beside its place still, and leaves its residence as it is.
+///
+/// # Errors
+/// What it says, or where the disk does not let it.
+pub(super) fn unchanged<T>(home: &Home, deed: impl FnOnce() -> Result<T, CaError>) -> Result<T, CaError> {
+    let before: Option<Residence> = note::read(home, FILE).ok().flatten();
+    let done = deed()?;
+    note::write(home, FILE, before.as_ref())?;
+    Ok(done)
 }
 
 /// Says of a home in the making where it will be.

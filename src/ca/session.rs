@@ -27,6 +27,8 @@ pub struct Desk {
     pub clock: fn() -> Time,
     /// Whether the operator says that the PKI goes on in this home, although it may be a copy.
     pub goes_on_here: bool,
+    /// Whether the session is to reconcile a restored home with what was published since its backup.
+    pub reconciles: bool,
 }
 
 /// The policy for a clock that is before the last event, or far after it.
@@ -47,6 +49,11 @@ pub enum SessionError {
     /// The home may be a copy of a home that is in use.
     #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
     Copied(Copied),
+    /// The home was restored from a backup, and not reconciled since.
+    #[error(
+        "this home was restored from the backup of {0}, and what happened since is not known: it signs nothing until it is"
+    )]
+    Unreconciled(Time),
     /// The clock is at a time before there was this program.
     #[error(
         "the clock says {0}, before this program was made: certificates would have ended, and CRLs be out of date, by every right clock"
@@ -74,6 +81,7 @@ impl Fault for SessionError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
             Self::Copied(_) => (Kind::ConfirmationNeeded, "copied-home"),
+            Self::Unreconciled(_) => (Kind::ConfirmationNeeded, "unreconciled"),
             Self::ClockAhead { .. } => (Kind::ConfirmationNeeded, "clock-ahead"),
             Self::ClockBeforeProgram(_) | Self::ClockBehind { .. } => (Kind::ClockDoubt, "clock-behind"),
         }
@@ -121,6 +129,8 @@ pub struct Session<'a> {
     /// The reason for which this home may be a copy of one that is in use; nothing is published outside of it
     /// then.
     pub copied: Option<Copied>,
+    /// When the backup was made that the home was restored from, where it is not reconciled yet.
+    pub unreconciled: Option<Time>,
     /// The event that the operator confirmed the clock, kept until it is recorded with the first change that
     /// goes by it.
     confirmed: Option<Fact>,
@@ -132,7 +142,7 @@ impl Desk {
     ///
     /// # Errors
     /// A busy home, a damaged ledger, a clock that policy refuses; and, unless the session is for a
-    /// revocation, a home that may be a copy.
+    /// revocation, a home that may be a copy, or was restored and is not reconciled.
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, CaError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();
@@ -167,6 +177,13 @@ impl Desk {
             // Taking a certificate back is never refused.
             (Some(_), ClockPolicy::Lenient) | (None, _) => {}
         }
+        let unreconciled = store.unreconciled()?;
+        match (unreconciled, policy) {
+            (Some(made), ClockPolicy::Strict | ClockPolicy::Confirmed) if !self.reconciles => {
+                return Err(SessionError::Unreconciled(made).into());
+            }
+            (Some(_) | None, _) => {}
+        }
         let mut clock = store.judge(says)?;
         if let Clock::FarAhead { last, .. } = clock {
             // A home from an older backup knows nothing of what it has published since; the places do.
@@ -194,6 +211,7 @@ impl Desk {
             now,
             clock,
             copied,
+            unreconciled,
             confirmed,
             _lock: lock,
         })

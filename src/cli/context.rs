@@ -180,6 +180,7 @@ impl Context {
             patience: self.wait,
             clock: system_clock,
             goes_on_here: false,
+            reconciles: false,
         }
     }
 

@@ -31,6 +31,10 @@ const THREADS: &str =
 pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
                                 in a copy to try things with, reading and revoking need no such word";
 
+/// The advice on a home that was restored.
+pub const RECONCILE: &str = "run `pki publish`, which reads every place that was published to; with what a server has fetched: \
+                             `pki publish --published DIR`";
+
 /// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -12,6 +12,7 @@ mod complete;
 mod context;
 #[cfg(test)]
 mod fuzz_tests;
+mod decrypted;
 mod delivery_args;
 mod descriptor;
 mod place;
@@ -54,7 +55,7 @@ use crate::model::Span;
 use crate::model::text::{in_shell, printable};
 use commands::{
     audit, backup, ca, check, completions, config, doctor, fetch, hmac, init, invite, issue, list, pins,
-    publish, renew, revoke, root, serve, server, show, sign_request,
+    publish, renew, restore, revoke, root, serve, server, show, sign_request,
 };
 use context::Context;
 use error::{Exit, Failure};
@@ -176,6 +177,7 @@ enum Verb {
     Publish(publish::Args),
     Config(Box<config::Args>),
     Backup(backup::Args),
+    Restore(restore::Args),
     Doctor(doctor::Args),
     Check(check::Args),
     Audit(audit::Args),
@@ -307,6 +309,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Publish(args) => publish::run(args, context),
         Verb::Config(args) => config::run(*args, context),
         Verb::Backup(args) => backup::run(&args, context),
+        Verb::Restore(args) => restore::run(&args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Check(args) => check::run(args, context),
         Verb::Audit(args) => audit::run(args, context),

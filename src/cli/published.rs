@@ -3,12 +3,12 @@
 use std::process::{Command, Stdio};
 
 use super::context::Context;
-use super::error::{Exit, Failure, GOES_ON_HERE, place_remedy};
+use super::error::{Exit, Failure, GOES_ON_HERE, RECONCILE, place_remedy};
 use super::in_shell;
 use crate::ca::{
     self, ClockPolicy, Desk, Doubts, Following, Keys, Published, PublishingError, Refresh, Session,
 };
-use crate::model::{Clock, Span, counted};
+use crate::model::{Clock, Fact, Span, counted};
 use crate::publish::{FEW, TargetError};
 
 /// How many of one kind are shown one by one.
@@ -115,6 +115,24 @@ impl Context {
                 "{copied}: what has changed was written in this home, and published nowhere else"
             ));
             self.ui.hint(GOES_ON_HERE);
+        }
+        if let Some(made) = published.unreconciled {
+            exit = Exit::Incomplete;
+            self.ui.warn(format!(
+                "this home was restored from the backup of {made}, and what happened since is not known: what was recorded now is published nowhere yet"
+            ));
+            self.ui.hint(RECONCILE);
+        }
+        if let Some(Fact::Reconciled { read, given_up }) = &published.reconciled {
+            let read = match read.is_empty() {
+                true => "nothing".to_owned(),
+                false => read.join(", "),
+            };
+            self.ui
+                .say(format!("this home was restored, and is reconciled with {read}"));
+            for place in given_up {
+                self.ui.say(format!("given up: what {place} knew"));
+            }
         }
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;

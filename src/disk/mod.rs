@@ -245,6 +245,29 @@ pub fn is_taken(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// Exchanges what is at two paths of one file system, in one step where the system has one. Where it has none,
+/// the second is moved beside the first for a moment.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn exchange(one: &Path, other: &Path) -> Result<(), DiskError> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let exchanged = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
+        exchanged.map_err(|errno| failed("exchanged", other)(errno.into()))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let random = random_name().map_err(failed("named", one))?;
+        let between = one.with_extension(random);
+        let renamed = fs::rename(other, &between)
+            .and_then(|()| fs::rename(one, other))
+            .and_then(|()| fs::rename(&between, one));
+        renamed.map_err(failed("exchanged", other))
+    }
+}
+
 /// Makes the entries of a directory durable.
 ///
 /// # Errors

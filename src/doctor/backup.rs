@@ -11,6 +11,20 @@ const LONG: Span = Span::days(30);
 /// The age of a backup from which on it is a warning that something has happened since.
 const OLD: Span = Span::days(7);
 
+/// A home that was restored waits to be told what happened since.
+pub(super) fn examine_restore(unreconciled: Option<Time>, findings: &mut Vec<Finding>) {
+    findings.extend(unreconciled.map(|made| {
+        Finding::new(
+            "unreconciled",
+            Severity::Error,
+            format!(
+                "this home was restored from the backup of {made}, and what happened since is not known: nothing is signed or published"
+            ),
+            "pki publish; with what a server has fetched: pki publish --published DIR",
+        )
+    }));
+}
+
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
     let home = &session.desk.home;
     if home.config().backup.is_some() {

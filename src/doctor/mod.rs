@@ -194,6 +194,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     ledger::examine(store, findings);
     clock(session.clock, findings);
     copied(session.copied.as_ref(), findings);
+    backup::examine_restore(session.unreconciled, findings);
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
     handouts(&session, now, findings);

@@ -310,6 +310,14 @@ impl Company {
                 host,
                 old_pins: OldPin::Dropped,
             },
+            Fact::Restored {
+                made: now(),
+                events: 17,
+            },
+            Fact::Reconciled {
+                read: vec!["/var/www/pki".into()],
+                given_up: vec!["s3://bucket/pki".into()],
+            },
             Fact::ClockConfirmed {
                 clock: now(),
                 last: now() + Span::days(1),

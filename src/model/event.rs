@@ -303,6 +303,23 @@ pub enum Fact {
         /// The invite.
         id: InviteId,
     },
+    /// The home was restored from a backup. What happened since that was made is not known here, and nothing is
+    /// signed, until the next [`Self::Reconciled`].
+    Restored {
+        /// The time when the backup was made.
+        made: Time,
+        /// How many events it had.
+        events: u64,
+    },
+    /// What happened between a backup and its restore was looked for; what was found is in the same batch.
+    Reconciled {
+        /// The places that were read: of `pki.toml`, or handed in.
+        read: Vec<String>,
+        /// The places of `pki.toml` that could not be read, or knew less than the backup, and that the operator
+        /// gave up by name.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        given_up: Vec<String>,
+    },
     /// The operator went on although the clock was before the last event, or far after it.
     ClockConfirmed {
         /// The time by the clock.

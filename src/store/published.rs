@@ -71,6 +71,15 @@ impl Store {
         self.index.last_crl(authority)
     }
 
+    /// When the backup was made that this home was restored from, where it was not reconciled since with what
+    /// was published after that.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn unreconciled(&self) -> Result<Option<Time>, StoreError> {
+        self.index.unreconciled()
+    }
+
     /// The numbers of the last publication.
     pub fn last_publication(&self) -> Result<LastPublication, StoreError> {
         self.index.last_publication()

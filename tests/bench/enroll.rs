@@ -53,6 +53,7 @@ impl Office {
             patience: Duration::from_secs(30),
             clock,
             goes_on_here: false,
+            reconciles: false,
         };
         Self { desk, devices }
     }

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
 mod clock;
 mod disk;
 mod doubt;

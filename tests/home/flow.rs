@@ -104,6 +104,7 @@ impl Company {
             patience: Duration::from_secs(5),
             clock,
             goes_on_here: false,
+            reconciles: false,
         }
     }
 

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backup;
 mod copied;
 mod doctor;
 mod ends;

@@ -11,6 +11,7 @@ mod acme;
 mod age;
 mod apple;
 mod aws;
+mod backup;
 mod bundle_formats;
 mod check;
 mod configured;

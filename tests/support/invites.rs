@@ -37,6 +37,7 @@ pub fn invite_many(home: &Path, passphrase: &str, count: usize, with_code: bool)
         patience: Duration::from_secs(30),
         clock,
         goes_on_here: false,
+        reconciles: false,
     };
     let askings = (0..count).map(|n| Asking {
         holder: Holder {

@@ -4,3 +4,4 @@ pub mod backup;
 pub mod error;
 pub mod last;
 mod listing;
+pub mod restore;

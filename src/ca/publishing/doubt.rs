@@ -160,6 +160,12 @@ impl Doubts {
         }
     }
 
+    /// Strikes out the places whose knowledge the operator has given up by name.
+    pub(in crate::ca) fn give_up(&mut self, places: &[String]) {
+        self.emptied
+            .retain(|place| !places.contains(&place.display().to_string()));
+    }
+
     /// Notes whose certificates are taken in as revoked for having left.
     pub(in crate::ca) fn left(&mut self, leavers: BTreeSet<Employee>) {
         self.leavers.extend(leavers);

@@ -13,6 +13,7 @@ pub mod published;
 pub mod reached;
 pub mod reconcile;
 mod refresh;
+mod restored;
 pub mod root_crl;
 pub mod signed_before;
 pub mod targets;
@@ -27,7 +28,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
 use crate::issuer::{self, Devices};
-use crate::model::{Host, InviteId, Serial, Time};
+use crate::model::{Fact, Host, InviteId, Serial, Time};
 use crate::publish::{Area, Hashes, Rejected, TargetError, Told};
 use crl::SignedCrl;
 use doubt::Doubts;
@@ -98,6 +99,11 @@ pub struct Published {
     pub unnoted: Option<DiskError>,
     /// Whether the published pin sets are later than what the ledger knows. They are left as they are.
     pub pins_ahead: bool,
+    /// When the backup was made that this home was restored from, where it is not reconciled: then nothing was
+    /// published.
+    pub unreconciled: Option<Time>,
+    /// That a restored home was reconciled, with what.
+    pub reconciled: Option<Fact>,
 }
 
 impl Published {
@@ -112,6 +118,7 @@ impl Published {
             invites: [first.invites, self.invites].concat(),
             changed: [first.changed, self.changed].concat(),
             pins: first.pins.or(self.pins),
+            reconciled: first.reconciled.or(self.reconciled),
             ..self
         }
     }
@@ -156,6 +163,8 @@ pub struct Scope<'a> {
     /// Whether the operator says that places which have lost their publication do not mean that the home is
     /// from an older backup.
     pub is_current: bool,
+    /// What a restored home need not know.
+    pub given_up: &'a [String],
     /// The extent to which the lists of devices are written.
     pub extent: Extent,
 }
@@ -170,7 +179,12 @@ pub fn refresh_within(
     keys: Keys<'_>,
     scope: Scope<'_>,
 ) -> Result<Refresh, CaError> {
-    let (only, is_current) = (scope.only, scope.is_current);
+    let Scope {
+        only,
+        is_current,
+        given_up,
+        ..
+    } = scope;
     let first = match refresh_once(session, keys, scope) {
         Ok(Refresh::Done(first)) if first.failed.iter().any(|(_, why)| why.is_gone()) => first,
         Err(CaError::Target(why)) if why.is_gone() => Box::default(),
@@ -181,6 +195,7 @@ pub fn refresh_within(
     let whole = Scope {
         only,
         is_current,
+        given_up,
         extent: Extent::Whole,
         sources: Sources::default(),
     };

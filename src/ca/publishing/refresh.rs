@@ -18,6 +18,7 @@ use super::pin_sets::{Standing, StandingPins, pins_in};
 use super::published::{self, crl_path, published_crls};
 use super::reached::Reached;
 use super::reconcile::{Remembered, Unknown, forgotten};
+use super::restored::{GivenUp, reconciled};
 use super::targets::{Place, Role};
 use super::{Keys, Published, Refresh, Scope, demand_target, own_places};
 use crate::ca::enrollment::all_open_invites;
@@ -41,8 +42,16 @@ pub(super) fn refresh_once(
         only,
         sources,
         is_current,
+        given_up,
         extent,
     } = scope;
+    if session.unreconciled.is_some() && !session.desk.reconciles {
+        // What is recorded goes out once it is known what happened since the backup.
+        return Ok(Refresh::Done(Box::new(Published {
+            unreconciled: session.unreconciled,
+            ..Published::default()
+        })));
+    }
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
     }
@@ -63,11 +72,17 @@ pub(super) fn refresh_once(
     let mut published = published_crls(home, &places);
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
+    let given_up = GivenUp {
+        places: given_up,
+        is_current,
+    };
+    let reconciled = reconciled(session, &places, &failed, given_up)?;
     let around = Around {
         places: &places,
         is_meant: &is_meant,
         numbers: &numbers,
-        is_current,
+        given_up,
+        reconciled: reconciled.as_ref(),
     };
     let Some(taken) = around.take_in(session, keys, unknown)? else {
         return Ok(Refresh::NeedsKey);
@@ -84,6 +99,7 @@ pub(super) fn refresh_once(
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
         withheld: withheld.clone(),
+        reconciled: reconciled.clone(),
         ..Published::default()
     };
     let of_devices = seen.remembered.of_issuing(home.chain().ca());
@@ -183,8 +199,10 @@ struct Around<'a> {
     is_meant: &'a dyn Fn(&Path) -> bool,
     /// The numbers that were published last.
     numbers: &'a LastPublication,
-    /// Whether the operator says that the home is the newest there is.
-    is_current: bool,
+    /// What the operator says of the home and of places that cannot be read.
+    given_up: GivenUp<'a>,
+    /// That a restored home is reconciled with what is taken in.
+    reconciled: Option<&'a Fact>,
 }
 
 /// What was taken in from the places.
@@ -225,9 +243,11 @@ impl Around<'_> {
         let given_up = unknown.given_up();
         let leavers = unknown.leavers(session)?;
         let mut facts = unknown.facts(session)?;
+        facts.extend(self.reconciled.cloned());
         let mut invites = Vec::new();
         if !facts.is_empty() {
-            // A ledger that lacks certificates lacks what has become of invites as well.
+            // A ledger that lacks certificates lacks what has become of invites as well; and of invites nothing is
+            // published, so that a restored home always does.
             let open = all_open_invites(&session.store, session.clock.earliest())?;
             invites = open.into_iter().map(|invite| invite.id).collect();
             facts.extend(ended(&session.store, &invites)?);
@@ -238,18 +258,22 @@ impl Around<'_> {
         let before = Doubts::by(home);
         let mut doubts = before.clone();
         doubts.note(self.places, |place| (self.is_meant)(&place.to.path), self.numbers);
+        doubts.give_up(self.given_up.places);
         doubts.left(leavers);
         // Before anything is recorded or written that would show no more what was there.
-        if doubts != before && !self.is_current {
+        if doubts != before && !self.given_up.is_current {
             doubts.save(home)?;
         }
         session
             .commit(facts)
             .map_err(recording("what was published elsewhere"))?;
+        if self.reconciled.is_some() {
+            session.unreconciled = None;
+        }
         discard(home, &invites);
         let noted = doubts.clone();
         doubts.claims(session, self.targets())?;
-        if self.is_current {
+        if self.given_up.is_current {
             Doubts::default().save(home)?;
         } else if doubts != noted {
             doubts.save(home)?;
@@ -275,7 +299,7 @@ impl Around<'_> {
         }
         let noted = done.doubts.clone();
         done.doubts.wrote(numbers.server);
-        if done.doubts != noted && !self.is_current {
+        if done.doubts != noted && !self.given_up.is_current {
             done.doubts.save(&session.desk.home)?;
         }
         let failed: HashSet<String> = done.failed.iter().map(|(place, _)| place.to_string()).collect();

@@ -57,9 +57,10 @@ pub fn bring_signed_before(session: &mut Session<'_>, only: Option<&Path>) -> Re
         doubts: Doubts::by(home),
         owed: Owed::by(home),
         withheld: session.copied.clone(),
+        unreconciled: session.unreconciled,
         ..Published::default()
     };
-    if done.withheld.is_some() {
+    if done.withheld.is_some() || done.unreconciled.is_some() {
         return Ok(done);
     }
     let is_meant = |place: &Path| only.is_none_or(|only| only == place);

@@ -23,7 +23,7 @@ use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Authority, Clock, Fact, NameConstraints, Said, Time};
 use crate::store::{Paths, Store};
 use data_encoding::HEXLOWER;
-use staging::{Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
+use staging::{Making, Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
 
 /// The parameters of a new PKI.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub fn found(
 ) -> Result<Founded, CaError> {
     let now = clock();
     let place = examine(founding, now)?;
-    let staging = Staging::beside(&place)?;
+    let staging = Staging::beside(&place, Making::Founding)?;
     let rng = &mut os_rng();
     let Founding { constraints, .. } = founding;
     let says = constraints.said(founding.said);
@@ -172,7 +172,7 @@ fn demand_room(place: &Path) -> Result<(), SetupError> {
 /// # Errors
 /// Where something is there that rename(2) does not take the place of: it replaces an empty directory, and no
 /// mount point.
-fn free_place(home: &Path) -> Result<PathBuf, CaError> {
+pub(super) fn free_place(home: &Path) -> Result<PathBuf, CaError> {
     let place = real(home);
     if is_mount_point(&place) {
         return Err(SetupError::MountPoint(Shown(home.to_owned())).into());
@@ -255,6 +255,7 @@ fn first_publication(
         patience: Duration::from_secs(5),
         clock,
         goes_on_here: false,
+        reconciles: false,
     };
     let mut session = desk.session(ClockPolicy::Strict)?;
     root_crl::sign_root_crl(&mut session, root)?;

@@ -112,6 +112,25 @@ impl Drop for Medium {
     }
 }
 
+/// What makes a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ca) enum Making {
+    /// It is founded: its root may lie on a medium.
+    Founding,
+    /// It is unpacked from a backup: on a medium is nothing of it.
+    Restoring,
+}
+
+impl Making {
+    /// How the names of such homes in the making end.
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Founding => ".init",
+            Self::Restoring => ".restore",
+        }
+    }
+}
+
 /// The home in the making: removed unless it becomes the home. Locked, so that nobody takes it for one that a
 /// kill left behind.
 pub(in crate::ca) struct Staging {
@@ -121,12 +140,12 @@ pub(in crate::ca) struct Staging {
 }
 
 impl Staging {
-    pub fn beside(home: &Path) -> Result<Self, CaError> {
+    pub fn beside(home: &Path, making: Making) -> Result<Self, CaError> {
         let above = home.parent().unwrap_or(Path::new("/"));
         disk::ensure_directory(above, disk::PRIVATE_DIRECTORY)?;
         let random = disk::random_name().map_err(disk::failed("named", above))?;
         Self::sweep(home);
-        let path = above.join(format!("{}{random}.init", Self::prefix(home)));
+        let path = above.join(format!("{}{random}{}", Self::prefix(home), making.ending()));
         disk::create_private_directory(&path)?;
         let lock = disk::lock(&path)?.ok_or(CaError::Exists(Shown(path.clone())))?;
         Ok(Self {
@@ -148,15 +167,20 @@ impl Staging {
         let above = home.parent().unwrap_or(Path::new("/"));
         for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {
             let found = entry.file_name().to_string_lossy().into_owned();
-            let random = found
-                .strip_prefix(&Self::prefix(home))
-                .and_then(|rest| rest.strip_suffix(".init"));
+            let Some(rest) = found.strip_prefix(&Self::prefix(home)) else {
+                continue;
+            };
             let path = entry.path();
-            if random.is_some_and(disk::is_random_name)
-                && let Some(_lock) = Self::abandoned(&path)
-            {
-                Medium::take_back(&path);
-                let _ = std::fs::remove_dir_all(&path);
+            for making in [Making::Founding, Making::Restoring] {
+                let random = rest.strip_suffix(making.ending());
+                if random.is_some_and(disk::is_random_name)
+                    && let Some(_lock) = Self::abandoned(&path)
+                {
+                    if making == Making::Founding {
+                        Medium::take_back(&path);
+                    }
+                    let _ = std::fs::remove_dir_all(&path);
+                }
             }
         }
     }
@@ -182,6 +206,17 @@ impl Staging {
         if let Some(medium) = medium {
             medium.keep();
         }
+        Ok(disk::sync_directory(above)?)
+    }
+
+    /// Exchanges it for the home that is there, which then is at `aside`. In between both are there: a kill
+    /// leaves the old home in its place, and this one aside.
+    pub fn replace_home(mut self, home: &Path, aside: &Path) -> Result<(), CaError> {
+        let above = home.parent().unwrap_or(Path::new("/"));
+        disk::sync_directory(&self.path)?;
+        std::fs::rename(&self.path, aside).map_err(disk::failed("put aside", aside))?;
+        self.done = true;
+        disk::exchange(aside, home)?;
         Ok(disk::sync_directory(above)?)
     }
 }
@@ -219,12 +254,12 @@ mod tests {
         .map(make);
         let lock = disk::lock(&making).unwrap();
         assert!(lock.is_some());
-        let staging = Staging::beside(&above.path().join("home")).unwrap();
+        let staging = Staging::beside(&above.path().join("home"), Making::Founding).unwrap();
         assert!(!left.exists() && making.exists() && others.iter().all(|other| other.exists()));
         // Ours is locked, too.
         assert!(disk::lock(&staging.path).unwrap().is_none());
         drop(lock);
-        drop(Staging::beside(&above.path().join("home")).unwrap());
+        drop(Staging::beside(&above.path().join("home"), Making::Founding).unwrap());
         assert!(!making.exists() && staging.path.exists());
     }
 
@@ -241,14 +276,14 @@ mod tests {
         std::fs::write(&planted[1], "a file").unwrap();
         std::os::unix::fs::symlink("nowhere", &planted[2]).unwrap();
         std::os::unix::fs::symlink(&precious, &planted[3]).unwrap();
-        drop(Staging::beside(&path("home")).unwrap());
+        drop(Staging::beside(&path("home"), Making::Founding).unwrap());
         assert!(planted.iter().all(|planted| disk::is_taken(planted)));
         assert!(precious.join("file").exists());
         // Another account's is none of ours; only root can make one here.
         let foreign = path(".home.444444444444.init");
         std::fs::create_dir(&foreign).unwrap();
         if std::os::unix::fs::chown(&foreign, Some(12345), None).is_ok() {
-            drop(Staging::beside(&path("home")).unwrap());
+            drop(Staging::beside(&path("home"), Making::Founding).unwrap());
             assert!(foreign.exists());
         }
     }
@@ -271,7 +306,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let medium = above.path().join("medium");
         let making = killed(above.path(), &medium);
-        drop(Staging::beside(&above.path().join("home")).unwrap());
+        drop(Staging::beside(&above.path().join("home"), Making::Founding).unwrap());
         assert!(!making.exists());
         assert_eq!(std::fs::read_dir(&medium).unwrap().count(), 0);
     }
@@ -288,7 +323,7 @@ mod tests {
             let medium = above.path().join("medium");
             let making = killed(above.path(), &medium);
             std::fs::write(medium.join(file), text).unwrap();
-            drop(Staging::beside(&above.path().join("home")).unwrap());
+            drop(Staging::beside(&above.path().join("home"), Making::Founding).unwrap());
             assert!(!making.exists());
             assert!(medium.join(ROOT_KEY).exists(), "{file}");
         }

@@ -339,6 +339,20 @@ fn line(event: &Event) -> String {
         Fact::InviteRefused { id, why, from, .. } => format!("invite       {id}: {why} refused, from {from}"),
         Fact::InviteSuspended { id } => format!("invite       {id} suspended"),
         Fact::InviteCancelled { id } => format!("invite       {id} cancelled"),
+        Fact::Restored { made, events } => {
+            format!("restored     from the backup of {made}, with {events} events")
+        }
+        Fact::Reconciled { read, given_up } => {
+            let given_up = match given_up.is_empty() {
+                true => String::new(),
+                false => format!("; given up: {}", given_up.join(", ")),
+            };
+            let read = match read.is_empty() {
+                true => "with nothing".to_owned(),
+                false => format!("with {}", read.join(", ")),
+            };
+            format!("reconciled   {read}{given_up}")
+        }
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
     };
     format!("{:>6}  {}  {what}  by {}", event.seq, event.time, event.by)

@@ -25,6 +25,7 @@ pub mod publish;
 pub mod renew;
 pub mod renew_own;
 pub mod renewal;
+pub mod restore;
 pub mod revoke;
 pub mod root;
 pub mod serve;

@@ -10,6 +10,7 @@ use crate::ca::{
     Scope, Sources, Whom,
 };
 use crate::doctor::ROTATE;
+use crate::home::config::PublishTo;
 use crate::model::server::Certifier;
 use crate::model::{Address, Clock, Host, Record, Serial, counted};
 
@@ -32,7 +33,7 @@ Examples:
   pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
   17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase /usr/local/bin/pki publish --no-input --unlock -q
   pki publish /etc/nginx/pki/public                                nowhere else
-  pki publish --reconcile /mnt/api-server/pki/server               after a restore: what a server has fetched knows more
+  pki publish --published /mnt/api-server/pki/server               after a restore: what a server has fetched knows more
   pki publish --keep alice/phone                                   what was recovered so is hers
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
@@ -41,10 +42,10 @@ pub struct Args {
     target: Option<PathBuf>,
     /// Take in first what is there and the ledger has lost (after a restore from a backup): the half `server`
     /// that a server has fetched; the half `public` or a CRL say only who is revoked
-    #[arg(long, value_name = "DIR|FILE")]
-    reconcile: Vec<PathBuf>,
+    #[arg(long, alias = "reconcile", value_name = "DIR|FILE")]
+    published: Vec<PathBuf>,
     /// A recovered certificate is to stay: EMPLOYEE/DEVICE or its serial number
-    #[arg(long, value_name = "ADDRESS|SERIAL", conflicts_with_all = ["reconcile", "dry_run"])]
+    #[arg(long, value_name = "ADDRESS|SERIAL", conflicts_with_all = ["published", "dry_run"])]
     keep: Vec<Named>,
     /// Say whether something would be published, and do nothing
     #[arg(long)]
@@ -55,7 +56,8 @@ pub struct Args {
     unlock: bool,
     /// Go on although the clock stands before the last event or far after it (CLOCK); the ledger is the
     /// newest that there is, whatever a place has lost or knows beyond it (LEDGER); the PKI goes on in this
-    /// home, which was copied (HOME)
+    /// home, which was copied (HOME); after a restore, what was in this place of pki.toml is lost, whatever
+    /// it was (its path or s3:// place)
     #[arg(long, value_name = "NAME")]
     confirm: Vec<String>,
     #[command(flatten)]
@@ -100,15 +102,20 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let mut desk = context.desk()?;
+    desk.reconciles = true;
     let (mut policy, mut is_current) = (ClockPolicy::Strict, false);
+    let mut given_up = Vec::new();
+    let places = desk.home.config().publish.iter().flat_map(PublishTo::places);
+    let places: Vec<String> = places.map(|place| place.name().display().to_string()).collect();
     for name in &args.confirm {
         match name.as_str() {
             "CLOCK" => policy = ClockPolicy::Confirmed,
             "HOME" => desk.goes_on_here = true,
             "LEDGER" => is_current = true,
+            other if places.iter().any(|place| place == other) => given_up.push(other.to_owned()),
             other => {
                 return Err(Failure::usage(format!(
-                    "--confirm {other}: here only CLOCK, HOME and LEDGER have a meaning"
+                    "--confirm {other}: here only CLOCK, HOME and LEDGER have a meaning, and after a restore the places of pki.toml"
                 )));
             }
         }
@@ -116,8 +123,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let scope = || -> Result<Scope<'_>, Failure> {
         Ok(Scope {
             only: args.target.as_deref(),
-            sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
+            sources: Sources::read(&desk.home, args.published.iter().map(PathBuf::as_path))?,
             is_current,
+            given_up: &given_up,
             extent: Extent::Whole,
         })
     };
@@ -129,11 +137,17 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             ));
         }
         let session = context.session(&desk, &mut policy)?;
+        let unreconciled = session.unreconciled;
         let behind = ca::behind_within(&session, scope()?.sources, Extent::Whole)?;
         let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();
         would
             .iter()
             .for_each(|reason| ui.say(format!("would publish: {reason}")));
+        if let Some(made) = unreconciled {
+            let reconcile = format!("reconcile this home with what happened since the backup of {made}");
+            ui.say(format!("would {reconcile}"));
+            would.push(reconcile);
+        }
         for following in ca::owed_commands(&desk.home) {
             let command = format!("run {}", in_words(&following.command));
             ui.say(format!("would {command}"));

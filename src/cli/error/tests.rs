@@ -5,10 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use super::{Exit, Failure};
+use crate::age::{AgeError, HeaderFault};
+use crate::backup::BackupError;
 use crate::bundle::BundleError;
 use crate::ca::{
-    AcmeError, CaError, Copied, DeliveryError, EnrollmentError, HmacError, IssuanceError, NotFound,
-    PublishingError, ServersError, SessionError, SetupError, UnfitKey, Whom,
+    AcmeError, CaError, Copied, CustodyError, DeliveryError, EnrollmentError, HmacError, IssuanceError,
+    NotFound, PublishingError, ServersError, SessionError, SetupError, UnfitKey, Whom,
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
@@ -152,6 +154,7 @@ fn changes() -> Vec<Line> {
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Rotated(host())) => "rotated", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Revoked(address())) => "revoked", Refused;
+        E::Custody(_) = E::Custody(CustodyError::RootAway(shown())) => "root-away", Refused;
         E::Setup(_) = E::Setup(SetupError::MountPoint(shown())) => "place", Refused;
         E::Home(_) = E::Home(HomeError::NoProfile(text())) => "profile", Refused;
         E::Store(_) = E::Store(StoreError::Empty) => "ledger-damaged", Refused;
@@ -179,6 +182,7 @@ fn changes() -> Vec<Line> {
 fn sessions() -> Vec<Line> {
     use SessionError as E;
     table!(SessionError as CaError {
+        E::Unreconciled(_) = E::Unreconciled(time()) => "unreconciled", Secret;
         E::Copied(_) = E::Copied(Copied::Beside(shown())) => "copied-home", Secret;
         E::ClockBeforeProgram(_) = E::ClockBeforeProgram(time()) => "clock-behind", Refused;
         E::ClockBehind { .. } = E::ClockBehind { clock: time(), last: time() } => "clock-behind", Refused;
@@ -260,6 +264,7 @@ fn publishing() -> Vec<Line> {
         E::Unpublished(_) = E::Unpublished(Box::new(CaError::Disk(full()))) => "unpublished", Incomplete;
         E::Unpublished(_) = E::Unpublished(Box::new(CaError::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
         E::Unpublished(_) = E::Unpublished(Box::new(CaError::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
+        E::Unreconciled { .. } = E::Unreconciled { made: time(), open: vec![(shown(), text())] } => "unreconciled", Secret;
         E::PinsAhead = E::PinsAhead => "pins-ahead", Refused;
         E::PinsUnread(_) = E::PinsUnread(shown()) => "pins-unread", Refused;
     })
@@ -294,6 +299,50 @@ fn foundings() -> Vec<Line> {
         E::NoRoomBeside { .. } = E::NoRoomBeside { above: shown(), why: why() } => "disk", Refused;
         E::MountPoint(_) = E::MountPoint(shown()) => "place", Refused;
         E::MediumInHome(_) = E::MediumInHome(shown()) => "place", Refused;
+    })
+}
+
+fn custody() -> Vec<Line> {
+    use CustodyError as E;
+    let backup = |why| E::Backup { path: shown(), why };
+    table!(CustodyError as CaError {
+        E::Backup { why: BackupError::Age(_), .. } = backup(AgeError::WrongPassphrase.into()) => "wrong-passphrase", Secret;
+        E::Backup { why: BackupError::NotABackup, .. } = backup(BackupError::NotABackup) => "not-backup", Refused;
+        E::Backup { why: BackupError::Later(_), .. } = backup(BackupError::Later(2)) => "backup-version", Refused;
+        E::Backup { why: BackupError::Malformed(_), .. } = backup(BackupError::Malformed(text())) => "backup-damaged", Refused;
+        E::Backup { why: BackupError::Changed(_), .. } = backup(BackupError::Changed(text())) => "backup-damaged", Refused;
+        E::Backup { why: BackupError::Ledger(_), .. } = backup(BackupError::Ledger(1)) => "ledger-damaged", Refused;
+        E::Backup { why: BackupError::Name(_), .. } = backup(BackupError::Name(text())) => "backup-name", Refused;
+        E::Backup { why: BackupError::Moved(_), .. } = backup(BackupError::Moved(text())) => "busy", Refused;
+        E::Ahead { .. } = E::Ahead { home: shown(), more: 1 } => "home-ahead", Refused;
+        E::Diverged(_) = E::Diverged(shown()) => "home-diverged", Refused;
+        E::AnotherPki(_) = E::AnotherPki(shown()) => "other-home", Refused;
+        E::Unreadable { .. } = E::Unreadable { home: shown(), why: text() } => "home-unreadable", Refused;
+        E::Unfit { .. } = E::Unfit { path: shown(), why: text() } => "backup-unfit", Refused;
+        E::RootAway(_) = E::RootAway(shown()) => "root-away", Refused;
+    })
+}
+
+fn encrypted() -> Vec<Line> {
+    use AgeError as E;
+    table!(AgeError {
+        E::NotAge = E::NotAge => "not-age", Refused;
+        E::Version(_) = E::Version(text()) => "age-version", Refused;
+        E::Armor { .. } = E::Armor { line: 1, fault: "odd" } => "age-damaged", Refused;
+        E::Header(_) = E::Header(HeaderFault::CutOff) => "age-damaged", Refused;
+        E::Mac = E::Mac => "age-damaged", Refused;
+        E::NoIdentityMatches = E::NoIdentityMatches => "wrong-identity", Secret;
+        E::NotToRecipients = E::NotToRecipients => "age-lock", Refused;
+        E::NotByPassphrase = E::NotByPassphrase => "age-lock", Refused;
+        E::WrongPassphrase = E::WrongPassphrase => "wrong-passphrase", Secret;
+        E::Damaged(_) = E::Damaged(1) => "age-damaged", Refused;
+        E::CutOff(_) = E::CutOff(1) => "age-damaged", Refused;
+        E::GoesOn(_) = E::GoesOn(1) => "age-damaged", Refused;
+        E::NoRecipient = E::NoRecipient => "recipients", Refused;
+        E::TooManyRecipients { .. } = E::TooManyRecipients { count: 2, most: 1 } => "recipients", Refused;
+        E::NoThreads(_) = E::NoThreads(text()) => "threads", Refused;
+        E::NoMemory(_) = E::NoMemory(1) => "memory", Refused;
+        E::Io(_) = E::Io(why()) => "disk", Refused;
     })
 }
 
@@ -468,6 +517,8 @@ fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
         publishing(),
         registers(),
         foundings(),
+        custody(),
+        encrypted(),
         homes(),
         disks(),
         ledgers(),

@@ -87,6 +87,11 @@ impl BackupSecret {
         self.backup_passphrase_fd.is_some() || self.backup_passphrase_file.is_some()
     }
 
+    /// Whether the passphrase will have to be typed.
+    pub fn is_typed(&self) -> bool {
+        self.wanted().is_typed()
+    }
+
     /// A new passphrase, strong enough.
     ///
     /// # Errors
@@ -155,6 +160,16 @@ impl IssuingSecret {
     /// Where the passphrase is missing or wrong, or the key is damaged.
     pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Devices, Failure> {
         Ok(self.open_issuing(home, ui)?.0)
+    }
+
+    /// Opens the issuing CA of a home that was just unpacked from a backup. What its `pki.toml` says is run is
+    /// not: nobody has looked at it yet.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn unlock_unpacked(&self, home: &Home, ui: &Ui) -> Result<Devices, Failure> {
+        let (key, _) = self.wanted(None).unlock(home, Authority::Issuing, ui)?;
+        Ok(Devices::open(home.chain().clone(), key, None)?)
     }
 
     /// The everyday passphrase, without opening anything with it.

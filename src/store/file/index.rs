@@ -31,6 +31,7 @@
 //! | `e` address 00 invite | nothing: the invites of a device are found by it |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
 //! | `u` serial | changed since those lists: 1 where they name it |
+//! | `U` | when the backup was made that this home was restored from; nothing once it is reconciled |
 //! | `m` | files that were hashed, by what the file system says of them |
 
 use super::codec::{Fields, corrupt, read_offset, read_publication, read_record, read_revocation};
@@ -50,13 +51,14 @@ pub(super) const HOME: &[u8] = b"h";
 /// version applies events without saying so here, and may leave out what only this one keeps.
 pub(super) const FORMAT: &[u8] = b"f";
 /// 6: records with the public keys, and shared keys.
-pub(in crate::store) const VERSION: u8 = 9;
+pub(in crate::store) const VERSION: u8 = 10;
 pub(super) const UNREVOKED: u8 = b'r';
 pub(super) const REVOKED: u8 = b'z';
 pub(super) const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 pub(super) const INITIALIZED: &[u8] = b"i";
 pub(super) const PUBLICATION: &[u8] = b"n";
 pub(super) const REVOCATION: &[u8] = b"x";
+pub(super) const UNRECONCILED: &[u8] = b"U";
 pub(super) const PUBLISHED_AT: &[u8] = b"b";
 pub(super) const DEVICES: u8 = b'd';
 pub(super) const DEVICES_REVOKED: u8 = b'v';
@@ -132,6 +134,13 @@ impl Index {
             None => Ok(LastPublication::default()),
             Some(value) => read_publication(&value).ok_or_else(|| corrupt("the last publication")),
         }
+    }
+
+    /// When the backup was made that the home was restored from, until it is reconciled.
+    pub(in crate::store) fn unreconciled(&self) -> Result<Option<Time>, StoreError> {
+        let value = self.map.value(UNRECONCILED)?;
+        let time = |value: Vec<u8>| Fields(&value).time().ok_or_else(|| corrupt("a restore"));
+        value.map(time).transpose()
     }
 
     /// Whether something was revoked after the issuing CA's last CRL.

@@ -148,6 +148,8 @@ impl Pending<'_> {
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
             | Fact::HmacFirst { .. }
+            | Fact::Restored { .. }
+            | Fact::Reconciled { .. }
             | Fact::ClockConfirmed { .. } => Ok(()),
         }
     }

@@ -11,7 +11,7 @@ use super::codec::{
 };
 use super::index::{
     DEVICES, DEVICES_REVOKED, FORMAT, HOME, INITIALIZED, Index, PUBLICATION, PUBLISHED_AT, RECORDS,
-    REVOCATION, REVOKED, UNREVOKED, format_of, key,
+    REVOCATION, REVOKED, UNRECONCILED, UNREVOKED, format_of, key,
 };
 use super::kv::{POSITION, Writes};
 use super::last::LastPublication;
@@ -252,6 +252,10 @@ impl Pending<'_> {
             | Fact::InviteRefused { .. }
             | Fact::InviteSuspended { .. }
             | Fact::InviteCancelled { .. } => self.take_invite(event, *offset)?,
+            Fact::Restored { made, .. } => self.put(UNRECONCILED.to_vec(), seconds(*made).to_vec()),
+            Fact::Reconciled { .. } => {
+                self.writes.insert(UNRECONCILED.to_vec(), None);
+            }
             Fact::ClockConfirmed { .. } => {}
         }
         let position = [

@@ -261,6 +261,8 @@ impl Pending<'_> {
             | Fact::InviteRefused { .. }
             | Fact::InviteSuspended { .. }
             | Fact::InviteCancelled { .. }
+            | Fact::Restored { .. }
+            | Fact::Reconciled { .. }
             | Fact::ClockConfirmed { .. } => {}
         }
         Ok(())

@@ -122,6 +122,8 @@ impl Seen {
             | Fact::AcmeBound { .. }
             | Fact::AcmeCancelled { .. }
             | Fact::AcmeDeactivated { .. }
+            | Fact::Restored { .. }
+            | Fact::Reconciled { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }
@@ -169,6 +171,8 @@ impl Seen {
             | Fact::InviteRefused { .. }
             | Fact::InviteSuspended { .. }
             | Fact::InviteCancelled { .. }
+            | Fact::Restored { .. }
+            | Fact::Reconciled { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }

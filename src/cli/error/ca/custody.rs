@@ -9,6 +9,17 @@ impl Advice for CustodyError {
     fn advice(&self) -> Option<String> {
         match self {
             Self::Backup { why, .. } => why.advice(),
+            Self::Ahead { home, .. } => Some(format!(
+                "go on with that home: what a backup lacks would be lost; if it is broken in another way, move it aside: `mv {home} {home}.old`, and \
+                 hand in what it had published"
+            )),
+            Self::Diverged(home) | Self::AnotherPki(home) => Some(format!(
+                "restore it somewhere else with --home DIR, or move that home aside first: `mv {home} {home}.old`"
+            )),
+            Self::Unreadable { home, .. } => Some(format!(
+                "`pki doctor` says what is wrong with it; if it is lost, move it aside: `mv {home} {home}.old`, then restore"
+            )),
+            Self::Unfit { .. } => Some("take another backup".into()),
             Self::RootAway(_) => Some("attach the medium that it is on, or leave --with-root away".into()),
         }
     }

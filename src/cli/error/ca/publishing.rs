@@ -2,6 +2,7 @@
 
 use crate::ca::{CaError, PublishingError};
 use crate::cli::error::Advice;
+use crate::model::text::in_shell;
 use crate::publish::TargetError;
 
 impl Advice for PublishingError {
@@ -15,6 +16,17 @@ impl Advice for PublishingError {
                 "give what a server has fetched (the --out of `pki fetch`), a directory of a [[publish]], or a CRL of this PKI".into()
             }
             Self::NoTarget(_) => "give it as it stands there, or leave it out to publish everywhere".into(),
+            Self::Unreconciled { open, .. } => {
+                let up: Vec<String> = open
+                    .iter()
+                    .map(|(place, _)| format!("--confirm {}", in_shell(&place.to_string())))
+                    .collect();
+                let up = if open.is_empty() { "--confirm LEDGER".into() } else { up.join(" ") };
+                format!(
+                    "mend what can be mended, or hand in what a server has fetched: `pki publish --published DIR`; what is lost is given up by \
+                     `pki publish {up}`, and then whoever was locked out in that time may be let in again"
+                )
+            }
             Self::PinsAhead => {
                 "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from every place of the publication".into()
             }

@@ -1,7 +1,7 @@
 //! Advice on changes that cannot begin.
 
 use crate::ca::SessionError;
-use crate::cli::error::{Advice, GOES_ON_HERE};
+use crate::cli::error::{Advice, GOES_ON_HERE, RECONCILE};
 
 impl Advice for SessionError {
     fn advice(&self) -> Option<String> {
@@ -12,6 +12,7 @@ impl Advice for SessionError {
             Self::ClockBehind { .. } => {
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK"
             }
+            Self::Unreconciled(_) => RECONCILE,
             Self::Copied(_) => GOES_ON_HERE,
             Self::ClockAhead { .. } => "set the clock; if it is right, repeat with --confirm CLOCK",
         };
