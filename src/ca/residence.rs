@@ -120,8 +120,8 @@ pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
 }
 
 /// Says of a home that was unpacked beside `place` that it will live there, which is what a restore means;
-/// but where the home that it was backed up from still stands somewhere else on this machine, it goes on to be
-/// a copy. For whoever has unpacked it, before anything else looks at it.
+/// but where the home that it was backed up from still stands somewhere else on this machine, it goes on to
+/// be a copy. For whoever has unpacked it, before anything else looks at it.
 ///
 /// # Errors
 /// Where the disk does not let it.

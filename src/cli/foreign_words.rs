@@ -81,9 +81,6 @@ fn command(word: &str) -> Option<&'static str> {
         "export" => {
             "a bundle is written once, by `pki issue`, and its key is kept nowhere: `pki renew ADDRESS` makes another"
         }
-        "backup" => {
-            "the home is one directory: while no `pki` runs, `tar` takes a copy of all of it, keys encrypted as they are"
-        }
         "build-client-full" | "gen-req" | "sign-req" | "sign" | "gencert" | "create" | "new" | "add" => {
             "`pki issue ADDRESS` makes key and certificate of a device; with --csr FILE it signs a request"
         }
@@ -97,7 +94,6 @@ fn command(word: &str) -> Option<&'static str> {
         "show-cert" | "certinfo" | "inspect" | "info" => "`pki show ADDRESS` or `pki show FILE`",
         "log" | "logs" | "history" => "`pki audit` shows what happened",
         "version" => "`pki --version`",
-        "restore" => "put the copy of the home in place; `pki publish` takes in what was published since",
         "block" | "suspend" | "disable" | "lost" | "lock" => "`pki revoke ADDRESS` locks a device out",
         "rename" | "update" | "edit" => {
             "`pki renew ADDRESS --name NAME` makes a certificate of another name; also --email and --for"

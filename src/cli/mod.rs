@@ -82,8 +82,8 @@ Servers   config       configurations of servers and apps, the timer's, too
           sign-request on a device: sign a request for curl
           check        is a live server as it should be?
 Upkeep    publish      CRLs and lists brought up to date: for a timer
-          doctor       what is wrong or soon will be
-          audit        what happened
+          doctor audit what is wrong or soon will be; what happened
+          backup       the home in one encrypted file; restore brings it back
           root  ca     the offline root; the issuing CAs
 
 Everywhere: --home DIR --json --quiet --verbose --yes --no-input --wait --color

@@ -230,7 +230,7 @@ impl Context {
         }
         if !emptied.is_empty() {
             hint(
-                "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server had fetched before; if it was not, `pki publish --confirm LEDGER`",
+                "if it was, run `pki publish --published DIR`, with the half `server` that a server had fetched before; if it was not, `pki publish --confirm LEDGER`",
             );
         }
         let claims = doubts.unsigned();

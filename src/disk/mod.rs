@@ -245,8 +245,8 @@ pub fn is_taken(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Exchanges what is at two paths of one file system, in one step where the system has one. Where it has none,
-/// the second is moved beside the first for a moment.
+/// Exchanges what is at two paths of one file system, in one step where the system has one. Where it has
+/// none, the second is moved beside the first for a moment.
 ///
 /// # Errors
 /// Where the system refuses.

@@ -49,7 +49,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
                 "{place} had no publication left, or a later one that does not tell all, when it was written last: if this home was restored from a \
                  backup, it knows less than was published"
             ),
-            "pki publish --reconcile DIR with what a server had fetched before; if the home is no older one, pki publish --confirm LEDGER",
+            "pki publish --published DIR with what a server had fetched before; if the home is no older one, pki publish --confirm LEDGER",
         )
     }));
     findings.extend(unsigned(&doubts));

@@ -303,8 +303,8 @@ pub enum Fact {
         /// The invite.
         id: InviteId,
     },
-    /// The home was restored from a backup. What happened since that was made is not known here, and nothing is
-    /// signed, until the next [`Self::Reconciled`].
+    /// The home was restored from a backup. What happened since that was made is not known here, and nothing
+    /// is signed, until the next [`Self::Reconciled`].
     Restored {
         /// The time when the backup was made.
         made: Time,
@@ -315,8 +315,8 @@ pub enum Fact {
     Reconciled {
         /// The places that were read: of `pki.toml`, or handed in.
         read: Vec<String>,
-        /// The places of `pki.toml` that could not be read, or knew less than the backup, and that the operator
-        /// gave up by name.
+        /// The places of `pki.toml` that could not be read, or knew less than the backup, and that the
+        /// operator gave up by name.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         given_up: Vec<String>,
     },

@@ -64,7 +64,7 @@ fn fetch(forge: &Forge, publication: &Publication, more: &[&str]) -> Finished {
 /// The publication is refused, names the certificate, and changes nothing.
 #[track_caller]
 fn refused(forge: &Forge, publication: &Publication, more: &[&str], serial: Serial) {
-    let words = [&format!("does not revoke {serial}"), "pki publish --reconcile"];
+    let words = [&format!("does not revoke {serial}"), "pki publish --published"];
     refused_saying(forge, publication, more, &words);
 }
 

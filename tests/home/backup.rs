@@ -643,7 +643,7 @@ fn a_backup_takes_nobodys_place_and_says_whether_the_root_is_in_it() {
             .filter(|path| path.extension().is_some_and(|ending| ending == "tmp"))
             .collect()
     };
-    assert_eq!(hidden(&home.path("")), [PathBuf::new(); 0]);
+    assert_eq!(hidden(&home.path("")).len(), 0);
     let secret = std::fs::read_to_string(home.path("identity")).unwrap();
     let said = finish(&mut home.pki(&["backup", "four.age", "--to", secret.trim()]), b"").exits(2);
     assert!(!said.text().contains(secret.trim()), "{said}");

@@ -191,7 +191,7 @@ fn a_key_that_was_given_up_after_a_backup_is_given_up_still() {
     for order in [[0, 1], [1, 0]] {
         let restored = copy_of(&oldest);
         let [one, other] = order.map(|i: usize| crls[i].to_str().unwrap());
-        restored.run(&["publish", "--reconcile", one, "--reconcile", other]);
+        restored.run(&["publish", "--published", one, "--published", other]);
         has_lost_its_key(&restored);
     }
 }

@@ -380,7 +380,7 @@ fn a_tilde_that_no_shell_has_replaced_names_no_place() {
         &["issue", "alice", "--csr", "~bob/x.csr"],
         &["--home", "~/pki", "list"],
         &["show", "~/x.crt"],
-        &["publish", "--reconcile=~/web"],
+        &["publish", "--published=~/web"],
     ] {
         whole(finish(&mut home.pki(arguments), b"").exits(2));
     }

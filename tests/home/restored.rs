@@ -423,7 +423,7 @@ fn an_older_list_brings_no_shared_key_back() {
     restore(&home, &backup);
     home.run(&["publish", "--confirm", "LEDGER", "-q"]).ok();
     assert_eq!(key_of_bob(&home, "back.json"), own);
-    home.run(&["publish", "--reconcile", "behind", "-q"]);
+    home.run(&["publish", "--published", "behind", "-q"]);
     let after = key_of_bob(&home, "after.json");
     assert!(after == own && after != lost, "{after}");
 }
@@ -463,7 +463,7 @@ fn a_list_tells_no_shared_key_of_who_was_locked_out_here() {
         if verb == "revoke" {
             issue().ok();
         }
-        home.run(&["publish", "--reconcile", "there", "-q"]);
+        home.run(&["publish", "--published", "there", "-q"]);
         if verb == "offboard" {
             issue().ok();
         }
@@ -647,7 +647,7 @@ fn what_a_home_has_written_itself_settles_no_doubt() {
     home.run(&["publish", "-q"]);
     for source in ["home/server", "web/server", "web", "home/public/crl/issuing.crl"] {
         for verb in [
-            &["publish", "--reconcile", source, "-q"][..],
+            &["publish", "--published", source, "-q"][..],
             &["revoke", "alice", "--yes", "-q"],
         ] {
             home.run(verb);
@@ -719,7 +719,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
             said.stderr.contains("web/public had no publication left"),
             "{said}"
         );
-        assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+        assert!(said.stderr.contains("pki publish --published"), "{said}");
     }
     let doctor = at(&["doctor"]).exits(3);
     assert!(doctor.stdout.contains("[place-emptied]"), "{doctor}");
@@ -734,7 +734,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
             "it is an older one"
         };
         assert!(said.stderr.contains(why), "{said}");
-        assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+        assert!(said.stderr.contains("pki publish --published"), "{said}");
         assert_eq!(content(&home.path(format!("fetched/{half}"))), before);
     }
 
@@ -749,7 +749,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
         let again = copy_of(&home);
         own_places(&again, &home);
         let before = content(&again.path("fetched"));
-        let said = finish(&mut again.pki_at("+1h", &["publish", "--reconcile", source]), b"").ok();
+        let said = finish(&mut again.pki_at("+1h", &["publish", "--published", source]), b"").ok();
         assert!(
             read(&again, "web/server/revoked.map").contains(&alice),
             "{source}: {said}"
@@ -799,15 +799,15 @@ fn what_is_no_publication_of_this_pki_is_not_taken_in() {
         "home/root/root.crt",
         "web/server/revoked.map",
     ] {
-        let said = refused(&home, &["publish", "--reconcile", source]);
+        let said = refused(&home, &["publish", "--published", source]);
         assert!(
             said.stderr
                 .contains(&format!("{source} holds no publication and no CRL")),
             "{said}"
         );
     }
-    refused(&home, &["publish", "--reconcile", "not-there"]);
-    home.run(&["publish", "--reconcile", "web"]);
+    refused(&home, &["publish", "--published", "not-there"]);
+    home.run(&["publish", "--published", "web"]);
 }
 
 /// Signs a manifest again, by another CA of the same root, as a successor would.
@@ -920,7 +920,7 @@ fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_d
     issue(&home, "carl");
     restore(&home, &backup);
     let said = home.run(&["publish", "-q"]);
-    assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+    assert!(said.stderr.contains("pki publish --published"), "{said}");
     assert_eq!(found(&home, "place-emptied").len(), 1);
     home.run(&["publish", "--confirm", "LEDGER"]);
     assert!(found(&home, "place-emptied").is_empty());
@@ -996,7 +996,7 @@ fn a_copy_that_is_not_whole_is_refused() {
         for damage in ["rm", "truncate -s 1"] {
             let script = format!("rm -rf copy; cp -a web/{half} copy; {damage} copy/{file}");
             home.foreign("sh", &["-e", "-c", &script]).ok();
-            let said = refused(&home, &["publish", "--reconcile", "copy"]);
+            let said = refused(&home, &["publish", "--published", "copy"]);
             assert!(
                 said.stderr.contains(&format!("copy/{file} is missing there")),
                 "{said}"

@@ -1166,7 +1166,7 @@ const CONFIGURATIONS: [(&str, &str); 17] = [
     ),
     (
         "unknown-key.toml",
-        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `ocsp_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `backup`, `allowed_networks`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `serve`, `publish`",
+        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `ocsp_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `backup`, `backup_to`, `allowed_networks`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `serve`, `publish`",
     ),
     (
         "unknown-lifetime.toml",
@@ -1348,19 +1348,19 @@ fn what_is_taken_in_and_kept() {
     let nothing_of = |name: &str| format!("nothing of {name} was recovered from a published list");
     for (arguments, wrong) in [
         (
-            ["--reconcile", "letter"],
+            ["--published", "letter"],
             unknown("letter holds no publication and no CRL of this PKI"),
         ),
         (
-            ["--reconcile", "empty"],
+            ["--published", "empty"],
             unknown("empty holds no publication and no CRL of this PKI"),
         ),
         (
-            ["--reconcile", "directory"],
+            ["--published", "directory"],
             unknown("directory holds no publication and no CRL of this PKI"),
         ),
         (
-            ["--reconcile", "home/root/root.crt"],
+            ["--published", "home/root/root.crt"],
             unknown("home/root/root.crt holds no publication and no CRL of this PKI"),
         ),
         (["--keep", "alice"], unknown(&nothing_of("alice/phone"))),

@@ -624,7 +624,6 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
         ("server revoke api.acme.example", "`pki revoke SERIAL`"),
         ("invite alice", "`pki invite create alice` invites a device"),
         ("invite revoke 7K2M9XQ4", "`pki invite cancel ID`"),
-        ("restore", "`pki publish` takes in"),
         ("alice issue", "write `pki issue alice`"),
         ("alice/phone revoke", "write `pki revoke alice/phone`"),
         ("issue alice phone", "a device is written alice/phone"),

@@ -99,8 +99,8 @@ pub struct Published {
     pub unnoted: Option<DiskError>,
     /// Whether the published pin sets are later than what the ledger knows. They are left as they are.
     pub pins_ahead: bool,
-    /// When the backup was made that this home was restored from, where it is not reconciled: then nothing was
-    /// published.
+    /// When the backup was made that this home was restored from, where it is not reconciled: then nothing
+    /// was published.
     pub unreconciled: Option<Time>,
     /// That a restored home was reconciled, with what.
     pub reconciled: Option<Fact>,

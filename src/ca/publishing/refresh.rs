@@ -246,8 +246,8 @@ impl Around<'_> {
         facts.extend(self.reconciled.cloned());
         let mut invites = Vec::new();
         if !facts.is_empty() {
-            // A ledger that lacks certificates lacks what has become of invites as well; and of invites nothing is
-            // published, so that a restored home always does.
+            // A ledger that lacks certificates lacks what has become of invites as well; and of invites
+            // nothing is published, so that a restored home always does.
             let open = all_open_invites(&session.store, session.clock.earliest())?;
             invites = open.into_iter().map(|invite| invite.id).collect();
             facts.extend(ended(&session.store, &invites)?);

@@ -1,5 +1,5 @@
-//! Decides when a restored home knows what happened since its backup: by every place that it has published to,
-//! unless the operator gives one up by name, or by what a server has fetched and was handed in.
+//! Decides when a restored home knows what happened since its backup: by every place that it has published
+//! to, unless the operator gives one up by name, or by what a server has fetched and was handed in.
 //!
 //! A place that stands lower than the backup itself proves nothing: whoever can write there may have put back
 //! an older publication, in which a lost phone is let in.

@@ -236,7 +236,7 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
             "{first}{more} was accepted by what was in place before, has not ended, and is neither accepted nor revoked any more: the home has lost it"
         ));
         ui.hint(format!(
-            "nobody can revoke it by name: `pki publish --reconcile DIR` on the CA's machine takes it in, with a version that accepts it: the one before \
+            "nobody can revoke it by name: `pki publish --published DIR` on the CA's machine takes it in, with a version that accepts it: the one before \
              lies beside this one until the next change (.NAME.pki-fetch); where it shall stay lost, --confirm {first} ends this warning"
         ));
     }
@@ -245,7 +245,7 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
             "what was in place had pins of {host}, and there are none any more: the server was removed, or the home has lost it"
         ));
         ui.hint(
-            "where nobody has removed it, apps go without once theirs have ended: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this \
+            "where nobody has removed it, apps go without once theirs have ended: `pki publish --published DIR` on the CA's machine, with the version before, which lies beside this \
              one until the next change (.NAME.pki-fetch), publishes them again",
         );
     }
@@ -257,7 +257,7 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
     }
     if !unproven.unread.is_empty() {
         ui.hint(
-            "another server that fetches may know it: `pki publish --reconcile DIR` on the CA's machine, with what that one has in place, takes it in",
+            "another server that fetches may know it: `pki publish --published DIR` on the CA's machine, with what that one has in place, takes it in",
         );
     }
 }

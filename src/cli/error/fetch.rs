@@ -119,20 +119,20 @@ impl Advice for Unfit {
             Self::Version(_) => "install a newer pki here".into(),
             Self::Older { .. } | Self::SameNumber(_) => {
                 "somebody has put an older state there, or a cache serves it: run `pki publish` where the CA is; after a restore from a backup, \
-                 `pki publish --reconcile DIR` with what this machine has in place".into()
+                 `pki publish --published DIR` with what this machine has in place".into()
             }
             Self::Unrevoked { serials, number, rest: Some(_) } => format!(
                 "look where the CA is whether it has ended there, or is revoked: `pki show SERIAL`; if so, repeat with {}; if it is not known or \
-                 good there, bring what this machine has in place to it, and run `pki publish --reconcile DIR`",
+                 good there, bring what this machine has in place to it, and run `pki publish --published DIR`",
                 confirming(serials, *number)
             ),
             Self::Unrevoked { serials, number, rest: None } | Self::Readmitted { serials, number } => format!(
-                "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
+                "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --published DIR` \
                  with it there; only if that is meant to be let in again, repeat with {}",
                 confirming(serials, *number)
             ),
             Self::FewerRevoked { number, .. } => format!(
-                "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
+                "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --published DIR` \
                  with it there; only if nobody is missing among the revoked, repeat with --confirm {number}"
             ),
             Self::Abandoned { serials, number, .. } => format!(

@@ -162,7 +162,7 @@ impl IssuingSecret {
         Ok(self.open_issuing(home, ui)?.0)
     }
 
-    /// Opens the issuing CA of a home that was just unpacked from a backup. What its `pki.toml` says is run is
+    /// Opens the issuing CA of a home that was just unpacked from a backup. What its `pki.toml` has run is
     /// not: nobody has looked at it yet.
     ///
     /// # Errors
