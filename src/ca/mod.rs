@@ -35,8 +35,10 @@ pub use acme::{
     grant as grant_account, open_account, open_accounts_of, secret_path as acme_secret_path,
 };
 pub use custody::backup::{BackedUp, Goes, OpenedBy, back_up};
+pub use custody::drill::{Drill, last_drill, note_drill};
 pub use custody::error::CustodyError;
 pub use custody::last::{LastBackup, last_backup};
+pub use custody::passphrase::{change_everyday_passphrase, change_root_passphrase, opens};
 pub use custody::restore::{Purpose, Restored, Unpacked, unpack};
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};

@@ -4,6 +4,7 @@ mod authorities;
 mod backup;
 mod certificates;
 mod crls;
+mod drill;
 mod enrollment;
 mod keys;
 mod ledger;
@@ -205,6 +206,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     enrollment::examine(&desk.home, store, now, findings);
     timer::examine(&session, now, findings);
     backup::examine(&session, now, findings);
+    drill::examine(&session, now, findings);
     publication::examine(&session, findings);
 }
 

@@ -318,6 +318,9 @@ impl Company {
                 read: vec!["/var/www/pki".into()],
                 given_up: vec!["s3://bucket/pki".into()],
             },
+            Fact::PassphraseChanged {
+                authority: Authority::Issuing,
+            },
             Fact::ClockConfirmed {
                 clock: now(),
                 last: now() + Span::days(1),

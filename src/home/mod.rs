@@ -3,9 +3,11 @@
 pub mod config;
 mod error;
 mod lock;
+mod rekeyed;
 
 pub use error::HomeError;
 pub use lock::Lock;
+pub use rekeyed::{REKEYED, finish_rekeying};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -69,6 +71,9 @@ impl Home {
             Err(_) if !path.exists() => return Err(HomeError::Missing(shown())),
             Ok(_) | Err(_) => {}
         }
+        // Where the disk does not let it be finished, the next command tries again: nobody waits for it who locks
+        // a phone out.
+        let _ = finish_rekeying(path);
         for file in [LEDGER, "issuing/issuing.crt", "root/root.crt"] {
             if !path.join(file).is_file() {
                 return Err(HomeError::NotAHome(shown(), file));
@@ -383,7 +388,7 @@ fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, 
 
 /// The files and directories of a home, beside its notes (`*.json`). Anything else there (the `lost+found` of
 /// a disk) is not this program's.
-pub const FILES: [&str; 12] = [
+pub const FILES: [&str; 13] = [
     CONFIG,
     LEDGER,
     lock::LOCK,
@@ -396,6 +401,7 @@ pub const FILES: [&str; 12] = [
     "public",
     "server",
     "templates",
+    REKEYED,
 ];
 
 /// Whether a directory is a home, even a damaged one.

@@ -52,6 +52,26 @@ pub(super) fn open(pem: &str, passphrase: &Passphrase) -> Result<SecretDocument,
     opened.map_err(|_| KeyError::WrongPassphrase)
 }
 
+/// What is in an encrypted PKCS#8 PEM file, encrypted with another passphrase. It is opened once more: what does
+/// not open is no key.
+///
+/// # Errors
+/// As [`open`] of the old one; and should the library refuse to encrypt it, or not open what it has encrypted.
+pub fn reencrypt(
+    pem: &str,
+    old: &Passphrase,
+    new: &Passphrase,
+    rng: &mut impl CryptoRng,
+) -> Result<String, KeyError> {
+    let plain = open(pem, old)?;
+    let sealed = seal(plain.as_bytes(), new, rng)?;
+    if open(&sealed, new)?.as_bytes() == plain.as_bytes() {
+        Ok(sealed)
+    } else {
+        Err(KeyError::Encryption("it does not open as it was".into()))
+    }
+}
+
 /// Whether a file holds what [`open`] can open, as far as can be said without its passphrase.
 ///
 /// # Errors

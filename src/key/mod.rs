@@ -15,6 +15,7 @@ mod software;
 mod threads;
 
 pub use acme::AcmeSecret;
+pub use encryption::reencrypt;
 pub use error::KeyError;
 pub use hmac::HmacSecret;
 pub use jwk::{InvalidJwk, Jwk, JwkMembers, JwsAlgorithm};

@@ -320,6 +320,11 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         given_up: Vec<String>,
     },
+    /// A key was encrypted with another passphrase: the root's, or all that the everyday passphrase opens.
+    PassphraseChanged {
+        /// Whose passphrase it is: of the root, or of the issuing CA.
+        authority: Authority,
+    },
     /// The operator went on although the clock was before the last event, or far after it.
     ClockConfirmed {
         /// The time by the clock.

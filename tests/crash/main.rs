@@ -20,6 +20,7 @@ mod ledger;
 mod many;
 mod order;
 mod owed;
+mod passphrase;
 mod servers;
 mod service;
 mod state;

@@ -17,6 +17,7 @@ mod given_up;
 mod long_lists;
 mod many;
 mod misconfigured;
+mod passphrase;
 mod people;
 mod places;
 mod restored;

@@ -23,7 +23,7 @@ use crate::ca::CaError;
 use crate::ca::delivery::path_policy::demand_new_file;
 use crate::ca::session::Desk;
 use crate::disk::{self, Shown, Staged};
-use crate::home::{Home, HomeError, LEDGER};
+use crate::home::{self, Home, HomeError, LEDGER};
 use crate::key::{Passphrase, os_rng};
 use crate::model::{Authority, Fact};
 
@@ -145,6 +145,7 @@ impl Contents {
     fn gather(desk: &Desk, with_root: bool) -> Result<Self, CaError> {
         let home = &desk.home;
         let _lock = home.lock(desk.patience, &desk.holder)?;
+        home::finish_rekeying(home.path())?;
         let store = home.read()?;
         let Fact::Initialized { organization, .. } = store.initialized().map_err(HomeError::from)?.fact
         else {

@@ -45,6 +45,9 @@ pub enum CustodyError {
         /// What does not fit.
         why: String,
     },
+    /// Keys came and went while they were encrypted anew.
+    #[error("keys of the home were made or changed meanwhile")]
+    KeysChange,
     /// The root's key was to go into the backup, and is away.
     #[error("the root's key is not at {0}")]
     RootAway(Shown),
@@ -59,6 +62,7 @@ impl Fault for CustodyError {
             Self::AnotherPki(_) => (Kind::Conflict, "other-home"),
             Self::Unreadable { .. } => (Kind::Conflict, "home-unreadable"),
             Self::Unfit { .. } => (Kind::BadRequest, "backup-unfit"),
+            Self::KeysChange => (Kind::Busy, "busy"),
             Self::RootAway(_) => (Kind::NotFound, "root-away"),
         }
     }

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::model::server::OldPin;
-use crate::model::{Event, Fact, Host, counted};
+use crate::model::{Authority, Event, Fact, Host, counted};
 use crate::store::{Cursor, Reached, StoreError};
 
 use crate::cli::context::Context;
@@ -352,6 +352,12 @@ fn line(event: &Event) -> String {
                 false => format!("with {}", read.join(", ")),
             };
             format!("reconciled   {read}{given_up}")
+        }
+        Fact::PassphraseChanged {
+            authority: Authority::Root,
+        } => "passphrase   of the root changed".into(),
+        Fact::PassphraseChanged { .. } => {
+            "passphrase   of the issuing CA and the servers' keys changed".into()
         }
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
     };

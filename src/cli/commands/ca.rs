@@ -1,4 +1,5 @@
-//! `pki ca`: takes in the certificate of the servers' CA that the root has signed elsewhere.
+//! `pki ca`: takes in the certificate of the servers' CA that the root has signed elsewhere; the everyday
+//! passphrase.
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::issuer::Chain;
 use crate::model::{Authority, Contents, Time};
 use crate::x509::{Certificate, X509Error};
 
+use super::passphrase::{self, EverydayArgs};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
@@ -23,9 +25,11 @@ use crate::cli::secrets::IssuingSecret;
 #[command(defer = true)]
 #[command(after_help = "\
 Examples:
-  pki ca install servers-ca.crt      the servers' CA, as the root has signed it elsewhere")]
+  pki ca install servers-ca.crt      the servers' CA, as the root has signed it elsewhere
+  pki ca passphrase                  another passphrase for every day")]
 pub enum Verb {
     Install(InstallArgs),
+    Passphrase(EverydayArgs),
 }
 
 /// Take in the certificate of the servers' CA that the root has signed elsewhere
@@ -62,6 +66,7 @@ impl std::fmt::Display for Installed {
 pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Install(args) => install(args, context),
+        Verb::Passphrase(args) => passphrase::everyday(&args, context),
     }
 }
 

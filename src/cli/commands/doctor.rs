@@ -4,14 +4,19 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::ca;
 use crate::disk::Shown;
 use crate::doctor::{self, Finding, Severity};
 use crate::home::{Home, HomeError};
+use crate::model::Authority;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::streams;
+
+/// How many times a passphrase may be typed wrongly.
+const TRIES: usize = 3;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
@@ -22,12 +27,17 @@ use crate::cli::streams;
 Examples:
   pki doctor
   pki doctor --unlock                    do all keys open with the passphrase of the issuing key?
+  pki doctor --drill                     do you still know the passphrases?
   pki doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
 pub struct Args {
     /// Open every key that the issuing key's passphrase is for, too: those of the CAs (except the root's) and
     /// of servers
     #[arg(long)]
     unlock: bool,
+    /// Ask for the passphrases of the issuing key and the root's at the terminal: are they still known? What a
+    /// file or a command knows does not count; the day is remembered
+    #[arg(long, conflicts_with = "unlock")]
+    drill: bool,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -67,6 +77,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     {
         return Err(HomeError::Missing(Shown(path)).into());
     }
+    if args.drill {
+        return drill(context);
+    }
     // Asked for first: a home that cannot be opened is told by what is found in it.
     let unlocked = match Home::open(&path) {
         Ok(home) if args.unlock => {
@@ -95,4 +108,75 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     context.ui.report(&Findings { findings })?;
     Ok(if serious { Exit::Found } else { Exit::Done })
+}
+
+/// A passphrase that was asked for.
+#[derive(Debug, Serialize)]
+struct Drilled {
+    /// Whose passphrases are known.
+    known: Vec<Authority>,
+    /// Whose are not.
+    forgotten: Vec<Authority>,
+}
+
+impl fmt::Display for Drilled {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What a person reads was said while it happened.
+        Ok(())
+    }
+}
+
+/// Asks for both passphrases at the terminal, whatever else could give them.
+fn drill(context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    if !ui.can_ask() {
+        return Err(
+            Failure::secret("a drill asks a person at a terminal, and there is none")
+                .hint("run `pki doctor --drill` at a terminal, without --no-input or --json"),
+        );
+    }
+    let desk = context.desk_to_revoke()?;
+    let mut drilled = Drilled {
+        known: Vec::new(),
+        forgotten: Vec::new(),
+    };
+    for (authority, what) in [(Authority::Issuing, "issuing key"), (Authority::Root, "root key")] {
+        let place = desk.home.key_path(authority);
+        if !place.exists() {
+            ui.say(format!(
+                "the {what} is not at {}: its passphrase was not asked for",
+                place.display()
+            ));
+            continue;
+        }
+        let mut is_known = false;
+        for _ in 0..TRIES {
+            is_known = ca::opens(&desk.home, authority, &ui.ask_passphrase(what)?)?;
+            if is_known {
+                break;
+            }
+            ui.say("that is not the passphrase");
+        }
+        if is_known {
+            ui.say(format!("the {what} opens"));
+            drilled.known.push(authority);
+        } else {
+            ui.warn(format!("the passphrase of the {what} was not known"));
+            ui.hint(match authority {
+                Authority::Root => "look where it is kept, while the root is needed by nobody: without it the PKI ends with the last root CRL",
+                Authority::Issuing | Authority::Servers => {
+                    "look where it is kept, while a file or a command still gives it: then `pki ca passphrase` gives the keys another one"
+                }
+            });
+            drilled.forgotten.push(authority);
+        }
+    }
+    ca::note_drill(&desk, &drilled.known)?;
+    let exit = if drilled.forgotten.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Found
+    };
+    ui.report(&drilled)?;
+    Ok(exit)
 }

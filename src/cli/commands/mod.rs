@@ -20,6 +20,7 @@ pub mod issue_list;
 pub mod issue_many;
 pub mod issue_one;
 pub mod list;
+pub mod passphrase;
 pub mod pins;
 pub mod publish;
 pub mod renew;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::passphrase::{self, RootArgs};
 use crate::ca::{self, CaError};
 use crate::cli::clock::ClockArgs;
 use crate::disk::{self, Shown};
@@ -25,10 +26,12 @@ use crate::cli::secrets::{IssuingSecret, RootSecret};
 #[command(after_help = "\
 Examples:
   pki root crl                                           its CRL signed anew, about once a year
-  pki root sign servers-ca.csr --root /media/root        the servers' CA, on a machine without a home")]
+  pki root sign servers-ca.csr --root /media/root        the servers' CA, on a machine without a home
+  pki root passphrase                                    another passphrase for its key")]
 pub enum Verb {
     Crl(CrlArgs),
     Sign(SignArgs),
+    Passphrase(RootArgs),
 }
 
 /// Sign the servers' CA for a request, where the root is: on a machine of its own, without a home
@@ -94,6 +97,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Crl(args) => crl(args, context),
         Verb::Sign(args) => sign(args, context),
+        Verb::Passphrase(args) => passphrase::root(&args, context),
     }
 }
 

@@ -319,6 +319,7 @@ fn custody() -> Vec<Line> {
         E::AnotherPki(_) = E::AnotherPki(shown()) => "other-home", Refused;
         E::Unreadable { .. } = E::Unreadable { home: shown(), why: text() } => "home-unreadable", Refused;
         E::Unfit { .. } = E::Unfit { path: shown(), why: text() } => "backup-unfit", Refused;
+        E::KeysChange = E::KeysChange => "busy", Refused;
         E::RootAway(_) = E::RootAway(shown()) => "root-away", Refused;
     })
 }

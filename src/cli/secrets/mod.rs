@@ -58,6 +58,43 @@ pub struct BundleSecret {
     bundle_passphrase_file: Option<PathBuf>,
 }
 
+/// The passphrase that takes the place of another one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "New passphrase")]
+pub struct NewSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    new_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    new_passphrase_file: Option<PathBuf>,
+}
+
+impl NewSecret {
+    /// The new passphrase of what is named, strong enough, and not the one that it has.
+    ///
+    /// # Errors
+    /// Where none is given, it is weak, or the one that it has.
+    pub fn choose(&self, what: &'static str, old: &Passphrase, ui: &Ui) -> Result<Passphrase, Failure> {
+        let wanted = Wanted {
+            prefix: "new-",
+            what,
+            fd: self.new_passphrase_fd,
+            file: self.new_passphrase_file.as_deref(),
+            command: None,
+            mounted: false,
+        };
+        let new = wanted.new_passphrase(None, ui)?;
+        if new.same_as(old) {
+            return Err(
+                Failure::refused(format!("that is the passphrase that the {what} has already"))
+                    .hint("choose another one"),
+            );
+        }
+        Ok(new)
+    }
+}
+
 /// A backup's passphrase.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Passphrase of the backup")]
@@ -276,6 +313,15 @@ impl RootSecret {
     /// Where none is given, or it is weak.
     pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
         self.wanted(None).new_passphrase(None, ui)
+    }
+
+    /// The root's passphrase, which opens its key.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn opening(&self, home: &Home, ui: &Ui) -> Result<Passphrase, Failure> {
+        let command = own_command(home, home.config().root_passphrase_command.as_deref())?;
+        Ok(self.wanted(command).unlock(home, Authority::Root, ui)?.1)
     }
 
     /// Opens the root. Takes as long as the key's scrypt.

@@ -150,6 +150,7 @@ impl Pending<'_> {
             | Fact::HmacFirst { .. }
             | Fact::Restored { .. }
             | Fact::Reconciled { .. }
+            | Fact::PassphraseChanged { .. }
             | Fact::ClockConfirmed { .. } => Ok(()),
         }
     }

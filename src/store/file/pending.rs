@@ -256,7 +256,7 @@ impl Pending<'_> {
             Fact::Reconciled { .. } => {
                 self.writes.insert(UNRECONCILED.to_vec(), None);
             }
-            Fact::ClockConfirmed { .. } => {}
+            Fact::PassphraseChanged { .. } | Fact::ClockConfirmed { .. } => {}
         }
         let position = [
             &after.seq.to_be_bytes()[..],

@@ -263,6 +263,7 @@ impl Pending<'_> {
             | Fact::InviteCancelled { .. }
             | Fact::Restored { .. }
             | Fact::Reconciled { .. }
+            | Fact::PassphraseChanged { .. }
             | Fact::ClockConfirmed { .. } => {}
         }
         Ok(())

@@ -124,6 +124,7 @@ impl Seen {
             | Fact::AcmeDeactivated { .. }
             | Fact::Restored { .. }
             | Fact::Reconciled { .. }
+            | Fact::PassphraseChanged { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }
@@ -173,6 +174,7 @@ impl Seen {
             | Fact::InviteCancelled { .. }
             | Fact::Restored { .. }
             | Fact::Reconciled { .. }
+            | Fact::PassphraseChanged { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }

@@ -20,7 +20,10 @@ impl Advice for CustodyError {
                 "`pki doctor` says what is wrong with it; if it is lost, move it aside: `mv {home} {home}.old`, then restore"
             )),
             Self::Unfit { .. } => Some("take another backup".into()),
-            Self::RootAway(_) => Some("attach the medium that it is on, or leave --with-root away".into()),
+            Self::KeysChange => Some("run the same command again".into()),
+            Self::RootAway(_) => {
+                Some("attach the medium that it is on, or correct root_key in pki.toml".into())
+            }
         }
     }
 }
