@@ -20,7 +20,7 @@ use crate::model::contents;
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Fact, Host, NameConstraints, Profile};
 use crate::publish::Location;
-use crate::store::{self, Cursor, Reached, Store, StoreError};
+use crate::store::{self, Cursor, Linked, Reached, Store, StoreError};
 use crate::x509::Certificate;
 
 /// A home, its configuration read and its certificates checked.
@@ -309,6 +309,22 @@ impl Home {
         visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<Reached, HomeError> {
         Ok(Store::follow(&store::Paths::in_home(&self.path), after, visit)?)
+    }
+
+    /// As [`Self::follow`], with the link of each event in the chain.
+    ///
+    /// # Errors
+    /// A damaged ledger, or one that lacks what was read before.
+    pub fn follow_chain(
+        &self,
+        after: Cursor,
+        visit: &mut dyn FnMut(Linked) -> Result<(), StoreError>,
+    ) -> Result<Reached, HomeError> {
+        Ok(Store::follow_chain(
+            &store::Paths::in_home(&self.path),
+            after,
+            visit,
+        )?)
     }
 
     /// Opens the ledger for reading as [`Self::read`], but only where that takes no longer than somebody

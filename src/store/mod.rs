@@ -97,6 +97,15 @@ pub struct Reached {
     pub is_torn: bool,
 }
 
+/// An event, and its link in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// The event.
+    pub event: Event,
+    /// The `sha` of its line: SHA-256, which the next line has as `prev`.
+    pub sha256: [u8; 32],
+}
+
 /// The files of a store in a home.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -524,7 +533,7 @@ impl Store {
         after: Cursor,
         visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<Reached, StoreError> {
-        events_of(&self.ledger, after, visit)
+        events_of(&self.ledger, after, &mut |linked| visit(linked.event))
     }
 
     /// As [`Self::events`], without opening the rest of the store: for whoever looks again every second.
@@ -535,6 +544,18 @@ impl Store {
         paths: &Paths,
         after: Cursor,
         visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+    ) -> Result<Reached, StoreError> {
+        Self::follow_chain(paths, after, &mut |linked| visit(linked.event))
+    }
+
+    /// As [`Self::follow`], with the link of each event.
+    ///
+    /// # Errors
+    /// Damage, events that were read before and are gone, or an error of `visit`.
+    pub fn follow_chain(
+        paths: &Paths,
+        after: Cursor,
+        visit: &mut dyn FnMut(Linked) -> Result<(), StoreError>,
     ) -> Result<Reached, StoreError> {
         events_of(&Ledger::read(&paths.ledger)?, after, visit)
     }
@@ -548,7 +569,7 @@ impl Store {
 fn events_of(
     ledger: &Ledger,
     after: Cursor,
-    visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+    visit: &mut dyn FnMut(Linked) -> Result<(), StoreError>,
 ) -> Result<Reached, StoreError> {
     let Cursor(from) = after;
     if !ledger.holds(from)? {
@@ -559,7 +580,11 @@ fn events_of(
         });
     }
     let (last, tail) = ledger.replay(from, |batch| {
-        batch.into_iter().try_for_each(|entry| visit(entry.event))
+        let linked = batch.into_iter().map(|entry| Linked {
+            event: entry.event,
+            sha256: entry.after.sha,
+        });
+        linked.into_iter().try_for_each(&mut *visit)
     })?;
     Ok(Reached {
         cursor: Cursor(last),

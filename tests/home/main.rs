@@ -12,6 +12,7 @@ mod backup;
 mod copied;
 mod doctor;
 mod ends;
+mod export;
 mod flow;
 mod given_up;
 mod long_lists;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::export::number;
 use crate::support::{Home, fill, finish};
 
 /// A home of so many devices.
@@ -41,7 +42,7 @@ fn peak_of(home: &Home, arguments: &[&str], elements: u64) -> u64 {
         seen += u64::from(lines.next().unwrap().unwrap().contains("\"serial\""));
     }
     let peak = peak(&child);
-    assert_eq!(lines.last().unwrap().unwrap(), "}");
+    assert!(lines.last().unwrap().unwrap().ends_with('}'));
     assert!(child.wait().unwrap().success());
     peak
 }
@@ -53,11 +54,17 @@ fn ten_times_as_many_devices_are_listed_in_the_same_memory_and_in_their_order() 
     /// In KiB. Where all are collected, it is three times as much.
     const HARDLY: u64 = 12 << 10;
     let (few, many) = (crowded(FEW), crowded(MANY));
-    for (verb, each) in [("list", 1), ("audit", 2)] {
-        let arguments = [verb, "--json"];
+    for (arguments, each) in [
+        (["list", "--json"], 1),
+        (["audit", "--json"], 2),
+        (["audit", "export"], 2),
+    ] {
         let before = peak_of(&few, &arguments, each * FEW);
         let after = peak_of(&many, &arguments, each * MANY);
-        assert!(after < before + HARDLY, "{verb}: {before} KiB, then {after} KiB");
+        assert!(
+            after < before + HARDLY,
+            "{arguments:?}: {before} KiB, then {after} KiB"
+        );
     }
     let listed = many.run(&["list", "--csv"]).stdout;
     let mut addresses = listed.lines().skip(1).map(|line| line.split(',').next().unwrap());
@@ -94,4 +101,20 @@ fn what_breaks_off_at_damage_is_no_document_that_looks_whole() {
     assert!(serde_json::from_str::<Value>(&broken.stdout).is_err());
     let verified = finish(&mut home.pki(&["audit", "verify"]), b"").exits(3);
     assert!(verified.stdout.contains("damaged"), "{verified}");
+    // Lines have no end that could be missing: those before the damage are whole, and are all that is good.
+    for format in ["jsonl", "ocsf", "cef"] {
+        let exported = finish(&mut home.pki(&["audit", "export", "--format", format]), b"").exits(1);
+        assert!(
+            exported.stderr.contains("is damaged at event"),
+            "{}",
+            exported.stderr
+        );
+        assert!(exported.stdout.ends_with('\n'));
+        let numbers = exported.stdout.lines().map(|line| number(format, line));
+        assert!(numbers.eq(1..=exported.stdout.lines().count() as u64));
+        // A batch counts as a whole or not at all: the damage is in the next one.
+        let damaged = exported.stderr.split("damaged at event ").nth(1).unwrap();
+        let damaged: usize = damaged.split(' ').next().unwrap().parse().unwrap();
+        assert!((1..damaged).contains(&exported.stdout.lines().count()));
+    }
 }

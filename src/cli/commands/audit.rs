@@ -1,5 +1,10 @@
 //! `pki audit`: shows the events of the ledger, once or as they come.
 
+mod about;
+mod cef;
+mod export;
+mod exported;
+mod ocsf;
 mod subject;
 mod words;
 
@@ -30,6 +35,7 @@ Examples:
   pki audit --server api.acme.example
   pki audit --json | jq '.events[] | select(.event == \"revoked\")'
   pki audit --follow
+  pki audit export --since 4711     as lines for a SIEM
   pki audit verify                  every link of the chain: exit code 3 where one does not hold")]
 pub struct Args {
     #[command(subcommand)]
@@ -53,6 +59,17 @@ Examples:
   pki audit verify
   pki audit verify --json")]
     Verify,
+    /// Print events as lines for a SIEM: what collects those of many systems
+    ///
+    /// Every event is one line, oldest first. Whoever takes them in remembers the last number, and asks with
+    /// --since for what came after it.
+    #[command(after_help = "\
+Examples:
+  pki audit export > events.jsonl
+  pki audit export --since 4711                  what came after event 4711
+  pki audit export --since 4711 --format ocsf    in the Open Cybersecurity Schema Framework
+  pki audit export --format cef | logger -t pki")]
+    Export(export::Args),
 }
 
 /// How often --follow looks.
@@ -61,6 +78,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.verb {
         Some(Verb::Verify) => verify(context),
+        Some(Verb::Export(args)) => export::run(&args, context),
         None => {
             let subject = match (args.whom, args.server) {
                 (Some(whom), _) => Subject::Of(whom),
