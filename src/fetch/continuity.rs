@@ -50,6 +50,8 @@ pub enum Confirmation {
     Certificate(Serial),
     /// Every certificate that the publication of this number accepts.
     Publication(u64),
+    /// No certificate: the home's ledger may be another than the one that was seen, or an older one.
+    History,
 }
 
 /// A publication that is to replace the installed one.

@@ -252,6 +252,24 @@ pub enum Unfit {
         /// The number of the publication.
         number: u64,
     },
+    /// The history of the ledger lacks the last checkpoint that was seen, or contradicts it.
+    #[error(
+        "the ledger that it was made from was set back, or is another: it has {events} events, and does not go on from event {seen} as that was when what is in place was made"
+    )]
+    SetBack {
+        /// The events of the ledger by the last checkpoint that was seen.
+        seen: u64,
+        /// The events of the ledger by the last one of this history.
+        events: u64,
+    },
+    /// The history is of another ledger, by its first event.
+    #[error("it was made from another ledger than what is in place")]
+    OtherLedger,
+    /// There is no history any more; the number of events by the last checkpoint that was seen.
+    #[error(
+        "the publication has no history of the ledger any more, and what is in place has one of {0} events: the ledger was set back perhaps, or an earlier version of this program has published"
+    )]
+    NoHistory(u64),
     /// The validity period is over: the time is its end.
     #[error("it ended on {0}")]
     Ended(Time),
@@ -305,6 +323,9 @@ impl Fault for Unfit {
             | Self::FewerRevoked { .. }
             | Self::Abandoned { .. }
             | Self::PinBack { .. }
+            | Self::SetBack { .. }
+            | Self::OtherLedger
+            | Self::NoHistory(_)
             | Self::Ended(_)
             | Self::Stray { .. }
             | Self::NotListed(_)

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::publish::{
-    ALLOWED, Area, DEVICES, LONGEST_CRL, LONGEST_LIST, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
+    ALLOWED, Area, DEVICES, HISTORY, History, LONGEST_CRL, LONGEST_LIST, Manifest, RECENT_ALLOWED,
+    RECENT_DEVICES, REVOKED,
 };
 
 use super::error::Unfit;
@@ -27,6 +28,8 @@ pub(super) enum Part {
     Pins,
     /// Where the lists of devices are long.
     Recent,
+    /// Once the home keeps one.
+    History,
 }
 
 /// The most octets of all files of one area together: half a gigabyte.
@@ -68,6 +71,9 @@ const RECENT: [Known; 2] = [
     known(RECENT_DEVICES, Part::Recent, LONGEST_LIST),
 ];
 
+/// What a manifest lists in `optional`, as far as it is known here: the rest is left out.
+const OPTIONAL: [Known; 1] = [known(HISTORY, Part::History, History::LONGEST)];
+
 const fn known(path: &'static str, part: Part, longest: u64) -> Known {
     Known { path, part, longest }
 }
@@ -86,9 +92,9 @@ fn files(area: Area) -> &'static [Known] {
 pub(super) fn listed(manifest: &Manifest) -> Result<Vec<&'static str>, Unfit> {
     let known = files(manifest.area);
     // The public half has none.
-    let beside = match manifest.area {
-        Area::Public => &[][..],
-        Area::Server => &RECENT[..],
+    let (beside, optional) = match manifest.area {
+        Area::Public => (&[][..], &[][..]),
+        Area::Server => (&RECENT[..], &OPTIONAL[..]),
     };
     let is_unknown = |path: &&String, known: &[Known]| !known.iter().any(|file| file.path == **path);
     let mut strays = manifest.files.keys().filter(|path| is_unknown(path, known));
@@ -101,7 +107,7 @@ pub(super) fn listed(manifest: &Manifest) -> Result<Vec<&'static str>, Unfit> {
     }
     let mut total = 0_u64;
     let mut found = Vec::new();
-    for file in known.iter().chain(beside) {
+    for file in known.iter().chain(beside).chain(optional) {
         let Some(listed) = manifest.listed(file.path) else {
             if has(manifest, file.part) {
                 return Err(Unfit::NotListed(file.path));
@@ -135,6 +141,7 @@ pub(super) fn has(manifest: &Manifest, part: Part) -> bool {
         Part::Core => true,
         Part::Servers | Part::Pins => files.any(|file| manifest.files.contains_key(file.path)),
         Part::Recent => manifest.recent.is_some(),
+        Part::History => manifest.listed(HISTORY).is_some(),
     }
 }
 
@@ -157,6 +164,7 @@ mod tests {
             valid_until: Time::from_unix(0),
             ended: None,
             recent: None,
+            optional: None,
             files: paths
                 .iter()
                 .map(|path| ((*path).to_owned(), listed.clone()))

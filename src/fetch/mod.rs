@@ -10,6 +10,7 @@ mod continuity;
 #[cfg(test)]
 mod fuzz_tests;
 mod expiry;
+mod history;
 mod error;
 mod https;
 mod listing;

@@ -7,18 +7,19 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, SourceError, Validator, pour};
 use super::content::{self, Content, Examination, Fault};
-use super::continuity::{Succession, Unproven};
+use super::continuity::{Confirmation, Succession, Unproven};
 use super::error::{Attempt, FetchError, Unfit};
+use super::history;
 use super::listing;
 use super::place::Version;
-use super::predecessors::Predecessors;
+use super::predecessors::{Before, Predecessors};
 use super::run::Run;
 use super::source::Source;
 use super::state::Seen;
 use super::terms::{self, Ended, SLACK};
 use crate::disk::{self, Shown};
 use crate::model::{Contents, Kind};
-use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Listed, Manifest, Statement};
+use crate::publish::{Area, HISTORY, LONGEST_CRL, LONGEST_MANIFEST, Listed, Manifest, Statement};
 
 /// A manifest that holds, and how it came.
 pub(super) struct Announced {
@@ -159,7 +160,19 @@ impl Run<'_> {
                 why: format!("is not what {} says", Manifest::JWS),
             });
         }
+        // One that is not what it was when it came vouches for nothing.
+        let known = match old.file(HISTORY) {
+            Ok(Before::Octets(octets)) => Some(octets),
+            Ok(Before::Absent | Before::Damaged { .. }) => None,
+            Err(fault) => return Err(fault.named(|path| self.order.source.file(path)).into()),
+        };
+        let before = history::Before {
+            seen: self.state.as_ref().and_then(|state| state.history.as_ref()),
+            history: known,
+            is_confirmed: self.order.confirmed.contains(&Confirmation::History),
+        };
         let examination = Examination {
+            before,
             version,
             manifest,
             statement,

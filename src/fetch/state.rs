@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::answer::Validator;
 use super::error::{FetchError, Unfit};
 use crate::disk::{Directory, DiskError, PRIVATE_FILE, Shown};
+use crate::model::encoding::hex32;
 use crate::model::{Serial, Time};
-use crate::publish::Area;
+use crate::publish::{Area, Checkpoint, End};
 use crate::x509::crl::Terms;
 
 /// The contents of `state.json`.
@@ -51,6 +52,28 @@ pub(super) struct State {
     /// Certificates that an earlier publication accepts and that the home has lost, each with its notAfter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost: BTreeMap<Serial, Time>,
+    /// The last checkpoint of the home's ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<SeenEnd>,
+}
+
+/// The end of a ledger that a checkpoint has told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SeenEnd {
+    /// Whose ledger it is: the hash of its first event, hexadecimal.
+    #[serde(with = "hex32")]
+    pub home: [u8; 32],
+    #[serde(flatten)]
+    pub end: End,
+}
+
+impl SeenEnd {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Self {
+        Self {
+            home: checkpoint.home,
+            end: checkpoint.end,
+        }
+    }
 }
 
 /// A number, and what had it.

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::{Draft, File};
+use super::file::{Draft, File, Section};
 use crate::model::{Address, DeviceKey, Record, Serial, Status, Time};
 use crate::store::{Changed, Content, LastLists};
 
@@ -248,17 +248,18 @@ impl AcceptedLists {
     /// The files of it, in the order in which they are written: a line that moves from a short list into a
     /// whole one is for a moment in neither, and never in both.
     pub(super) fn into_files(self) -> Vec<File> {
+        let in_recent = |file: File| file.listed_in(Section::Recent);
         let nothing = |now| Accepted::new(now).into_files([RECENT_ALLOWED, RECENT_DEVICES]);
         match self {
             Self::Whole(accepted) => accepted.into_files([ALLOWED, DEVICES]).into(),
             Self::WholeAndRecent(accepted) => {
-                let recent = nothing(accepted.now).map(File::beside);
+                let recent = nothing(accepted.now).map(in_recent);
                 [recent, accepted.into_files([ALLOWED, DEVICES])].concat()
             }
             Self::Recent(last, changed) => {
                 let recent = changed
                     .into_files([RECENT_ALLOWED, RECENT_DEVICES])
-                    .map(File::beside);
+                    .map(in_recent);
                 let standing = |path, content: Content| File::standing(path, content.size, content.sha256);
                 let whole = [standing(ALLOWED, last.allowed), standing(DEVICES, last.devices)];
                 [recent, whole].concat()

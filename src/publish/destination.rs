@@ -17,6 +17,7 @@ use super::directory::Folder;
 use super::error::TargetError;
 use super::file::File;
 use super::hashes::Hashes;
+use super::history::{HISTORY, History};
 use super::location::Location;
 use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::pins::Pins;
@@ -253,6 +254,18 @@ impl Destination {
         let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
         let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| self.said(jws).is_some_and(|said| said == *text)))
+    }
+
+    /// The history of the ledger as its signed manifest has it, where it has one.
+    ///
+    /// # Errors
+    /// Where the system does not let it be read.
+    pub fn history(&self) -> Result<Option<Vec<u8>>, TargetError> {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(None);
+        };
+        let octets = self.listed(&manifest, HISTORY)?;
+        Ok(octets.filter(|octets| octets.len() as u64 <= History::LONGEST))
     }
 
     /// The octets of the pin sets in both forms. The signed one says it all: the other may be damaged.

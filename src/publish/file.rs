@@ -21,9 +21,19 @@ pub struct File {
     pub sha256: [u8; 32],
     /// Its length in octets.
     pub size: u64,
-    /// Whether it is an addition to the files that every reader of a publication knows: a reader of an
-    /// earlier version does not look for it.
-    pub is_beside: bool,
+    /// Where a manifest lists it.
+    pub section: Section,
+}
+
+/// The parts of a manifest that list files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `files`: those that every reader of a publication knows.
+    Files,
+    /// `recent`: the short lists. A reader of an earlier version does not look for them.
+    Recent,
+    /// `optional`: a reader that does not know one of them leaves it out.
+    Optional,
 }
 
 impl File {
@@ -39,7 +49,7 @@ impl File {
             body: Some(body),
             sha256: hash.finalize().into(),
             size,
-            is_beside: false,
+            section: Section::Files,
         }
     }
 
@@ -50,16 +60,13 @@ impl File {
             body: None,
             sha256,
             size,
-            is_beside: false,
+            section: Section::Files,
         }
     }
 
-    /// The same, where readers of an earlier version do not look for it.
-    pub(super) fn beside(self) -> Self {
-        Self {
-            is_beside: true,
-            ..self
-        }
+    /// The same, listed in this part of the manifest.
+    pub(super) fn listed_in(self, section: Section) -> Self {
+        Self { section, ..self }
     }
 
     /// Its content, to be written.
@@ -104,7 +111,7 @@ impl Draft {
             body: self.kept.map(Body::of),
             sha256: self.hash.finalize().into(),
             size: self.size,
-            is_beside: false,
+            section: Section::Files,
         }
     }
 }

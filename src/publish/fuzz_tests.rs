@@ -1,7 +1,10 @@
 //! What comes of damaged statements, lists and places: a refusal, or what they say.
 
 use super::statement::{said, vouched};
-use super::{Accepted, Area, Location, Manifest, Pins, Statement, Unproven, accepted, revoked_serial};
+use super::{
+    Accepted, Area, Checkpoint, End, History, Location, Manifest, Pins, Statement, Unproven, accepted,
+    revoked_serial,
+};
 use crate::fuzz::{self, seeds};
 use crate::model::{KnownBy, PinSet, Pinned, Record, Role, Serial, Span, State, Validity};
 
@@ -63,7 +66,8 @@ fn manifest() -> Manifest {
             not_after: seeds::now(),
         }]),
         files: [("crl/root.crl".to_owned(), listed.clone())].into(),
-        recent: Some([(super::RECENT_DEVICES.to_owned(), listed)].into()),
+        recent: Some([(super::RECENT_DEVICES.to_owned(), listed.clone())].into()),
+        optional: Some([(super::HISTORY.to_owned(), listed)].into()),
     }
 }
 
@@ -80,6 +84,40 @@ fn manifests() {
             let _ = listed.sha256();
         }
         true
+    });
+}
+
+/// What is read is the same again, and has numbers that rise.
+#[test]
+fn histories() {
+    let company = seeds::Company::new();
+    let line = |events: u64| {
+        let checkpoint = Checkpoint {
+            version: 1,
+            home: [1; 32],
+            end: End {
+                events,
+                head: [2; 32],
+            },
+            made: seeds::now(),
+            cites: None,
+        };
+        let signed = company
+            .devices
+            .sign_statement(Checkpoint::TYPE, &checkpoint.text());
+        signed.unwrap() + "\n"
+    };
+    fuzz::damaged(&[line(1) + &line(7), line(9)], |text| match History::read(text) {
+        Ok(history) => {
+            assert_eq!(History::read(&history.text()).as_ref(), Ok(&history));
+            let events = history.lines().iter().map(|line| line.checkpoint.end.events);
+            assert!(events.is_sorted_by(|one, next| one < next));
+            true
+        }
+        Err(why) => {
+            assert!(!why.to_string().is_empty());
+            false
+        }
     });
 }
 

@@ -2,22 +2,25 @@
 //! to other places as it is. So it needs no key, and nothing is made anew.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::accepted::{ALLOWED, DEVICES, RECENT_ALLOWED, RECENT_DEVICES, REVOKED};
 use super::destination::{BothForms, Destination, SERVERS_CA};
 use super::error::TargetError;
-use super::file::{Body, File};
+use super::file::{Body, File, Section};
+use super::history::HISTORY;
 use super::manifest::Manifest;
 use super::pins::Pins;
 
 /// Every file of either half, in the order in which they are written: what shrinks what servers accept comes
 /// first.
-pub(super) const ALL_FILES: [&str; 21] = [
+pub(super) const ALL_FILES: [&str; 22] = [
     REVOKED,
     RECENT_ALLOWED,
     RECENT_DEVICES,
     ALLOWED,
     DEVICES,
+    HISTORY,
     "crl/bundle.pem",
     "crl/issuing.pem",
     "crl/issuing.crl",
@@ -65,12 +68,14 @@ impl Destination {
             let Some(octets) = self.read(path, listed.size)? else {
                 return Ok(None);
             };
-            let file = File::new(path, Body::of(octets));
-            files.push(if manifest.files.contains_key(path) {
-                file
-            } else {
-                file.beside()
-            });
+            let has =
+                |files: &Option<BTreeMap<_, _>>| files.as_ref().is_some_and(|files| files.contains_key(path));
+            let section = match () {
+                () if has(&manifest.recent) => Section::Recent,
+                () if has(&manifest.optional) => Section::Optional,
+                () => Section::Files,
+            };
+            files.push(File::new(path, Body::of(octets)).listed_in(section));
         }
         // It has every file that the manifest names, and each has the length and the hash that it says.
         let is_whole = manifest.area == self.area && manifest.lists(&files);

@@ -6,7 +6,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::file::File;
+use super::file::{File, Section};
 use crate::model::{Serial, Span, Time};
 
 /// The longest manifest that is read, in either form: with 75,000 certificates that have ended it has 11 MB.
@@ -69,10 +69,22 @@ pub struct Manifest {
     /// because a reader of an earlier version refuses files that it does not know; it goes by the long ones.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recent: Option<BTreeMap<String, Listed>>,
+    /// The files that a reader leaves out which does not know them. None in a manifest of a version that has
+    /// no such files.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub optional: Option<BTreeMap<String, Listed>>,
 }
 
-/// The files of an area, as its manifest has them: `files` and `recent`.
-pub type Listing = (BTreeMap<String, Listed>, Option<BTreeMap<String, Listed>>);
+/// The files of an area, as its manifest has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// `files`.
+    pub files: BTreeMap<String, Listed>,
+    /// `recent`.
+    pub recent: Option<BTreeMap<String, Listed>>,
+    /// `optional`.
+    pub optional: Option<BTreeMap<String, Listed>>,
+}
 
 /// A revoked certificate that has expired: no server would accept it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,21 +137,32 @@ impl Manifest {
             };
             (file.path.to_owned(), listed)
         };
-        let (beside, core): (Vec<&File>, _) = files.iter().partition(|file| file.is_beside);
-        let beside: BTreeMap<_, _> = beside.into_iter().map(listed).collect();
-        let core = core.into_iter().map(listed).collect();
-        (core, Some(beside).filter(|beside| !beside.is_empty()))
+        let of = |section| -> BTreeMap<String, Listed> {
+            let files = files.iter().filter(|file| file.section == section);
+            files.map(listed).collect()
+        };
+        let some = |section| Some(of(section)).filter(|files| !files.is_empty());
+        Listing {
+            files: of(Section::Files),
+            recent: some(Section::Recent),
+            optional: some(Section::Optional),
+        }
     }
 
     /// Whether it is a manifest of these files.
     pub fn lists(&self, files: &[File]) -> bool {
-        let (core, recent) = Self::list(files);
-        self.files == core && self.recent == recent
+        let Listing {
+            files,
+            recent,
+            optional,
+        } = Self::list(files);
+        self.files == files && self.recent == recent && self.optional == optional
     }
 
     /// The entry for the file at this path.
     pub fn listed(&self, path: &str) -> Option<&Listed> {
-        let beside = || self.recent.as_ref()?.get(path);
+        let beside = [&self.recent, &self.optional];
+        let beside = || beside.into_iter().flatten().find_map(|files| files.get(path));
         self.files.get(path).or_else(beside)
     }
 
@@ -148,6 +171,7 @@ impl Manifest {
         self.files
             .keys()
             .chain(self.recent.iter().flat_map(BTreeMap::keys))
+            .chain(self.optional.iter().flat_map(BTreeMap::keys))
     }
 
     /// Its text, with a newline at the end.
@@ -178,6 +202,7 @@ mod tests {
             ended: Some(vec![one; Ended::ROOM]),
             files: BTreeMap::new(),
             recent: None,
+            optional: None,
         };
         let base64 = manifest.text().len() as u64 / 3 * 4;
         // The header with the certificate, the signature, and the files.

@@ -8,6 +8,7 @@ use super::accepted::{AcceptedLists, REVOKED};
 use super::destination::BothForms;
 use super::destination::SERVERS_CA;
 use super::file::{Body, File};
+use super::history::{self, HISTORY};
 use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};
 use super::statement::signs;
@@ -35,6 +36,8 @@ pub struct Material<'a> {
     pub published_pins: Option<u64>,
     /// The certificates that servers accept.
     pub accepted: AcceptedLists,
+    /// The history of the ledger that stands, where there is one.
+    pub history: Option<Vec<u8>>,
     /// The time at which it is made.
     pub now: Time,
 }
@@ -160,6 +163,7 @@ impl Publication {
             pins,
             published_pins,
             accepted,
+            history,
             now,
         } = material;
         let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.ca(), published)?;
@@ -178,7 +182,7 @@ impl Publication {
         let servers_files = servers.map(servers_files).transpose()?.unwrap_or_default();
         let pins_files = pins.map(pins_files).unwrap_or_default();
         Ok(Self {
-            server: server(revoked, accepted),
+            server: server(revoked, accepted, history),
             public: [public(chain, issuing_crl, root_crl)?, servers_files, pins_files].concat(),
             issuing,
             root,
@@ -192,6 +196,14 @@ impl Publication {
             Area::Public => &self.public,
             Area::Server => &self.server,
         }
+    }
+
+    /// The same publication with this history of the ledger in its servers' half.
+    #[must_use]
+    pub fn with_history(mut self, history: Vec<u8>) -> Self {
+        self.server.retain(|file| file.path != HISTORY);
+        self.server.push(history::file(history));
+        self
     }
 
     /// The least nextUpdate of its CRLs.
@@ -228,9 +240,10 @@ fn unfit(authority: Authority, terms: Terms, now: Time) -> Option<Rejected> {
 }
 
 /// What shrinks what servers accept comes first.
-fn server(revoked: Arc<Vec<Revocation>>, accepted: AcceptedLists) -> Vec<File> {
+fn server(revoked: Arc<Vec<Revocation>>, accepted: AcceptedLists, history: Option<Vec<u8>>) -> Vec<File> {
     let revoked = File::new(REVOKED, Body::revoked_map(revoked));
-    std::iter::once(revoked).chain(accepted.into_files()).collect()
+    let lists = std::iter::once(revoked).chain(accepted.into_files());
+    lists.chain(history.map(history::file)).collect()
 }
 
 fn crl_pem(path: &'static str, der: &Arc<Vec<u8>>) -> Result<Body, Rejected> {
@@ -421,6 +434,7 @@ mod tests {
                 pins: None,
                 published_pins: None,
                 accepted: AcceptedLists::Whole(Accepted::new(now())),
+                history: None,
                 now: now(),
             };
             Publication::build(material, published)

@@ -1,11 +1,36 @@
 //! The queries of the store for publications: revocations, the CRLs, pin sets and publications that were
 //! signed or published last, the lists that were published whole, and the hashes of files.
 
-use super::{Changed, LastCrl, LastLists, LastPins, LastPublication, Notice, Store, StoreError};
+use super::{
+    Changed, Cursor, LastCrl, LastLists, LastPins, LastPublication, Linked, Notice, Store, StoreError,
+    events_of,
+};
 use crate::disk::Identity;
 use crate::model::{Authority, Revocation, Serial, Time};
 
 impl Store {
+    /// The number of the last event, and its hash, which stands for the whole ledger.
+    pub fn end(&self) -> (u64, [u8; 32]) {
+        (self.position.seq, self.position.sha)
+    }
+
+    /// The hash of the first event: whose ledger this is.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn home(&self) -> Result<[u8; 32], StoreError> {
+        let home = self.index.home()?.and_then(|home| home.try_into().ok());
+        home.ok_or_else(|| StoreError::Index("it does not know the first event".into()))
+    }
+
+    /// Every event with its link in the chain, in order. Reads the whole ledger.
+    ///
+    /// # Errors
+    /// Damage, or an error of `visit`.
+    pub fn chain(&self, visit: &mut dyn FnMut(Linked) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        events_of(&self.ledger, Cursor::START, visit).map(drop)
+    }
+
     /// The revocations for a CRL of an authority whose previous CRL was made at `previous`: an entry stays
     /// for one CRL beyond the expiry of its certificate (RFC 5280 §3.3). In the order of the serials.
     ///

@@ -398,6 +398,7 @@ impl Publication {
             made: now(),
             valid_until: terms(number).next_update,
             recent: None,
+            optional: None,
             ended: Some(Vec::new()),
             files: BTreeMap::new(),
         };
@@ -413,8 +414,12 @@ impl Publication {
             };
             (path.clone(), listed)
         });
-        let (short, others): (BTreeMap<_, _>, _) = listed.partition(|(path, _)| path.contains("-recent."));
+        let (short, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            listed.partition(|(path, _)| path.contains("-recent."));
+        let (optional, others): (BTreeMap<_, _>, _) =
+            others.into_iter().partition(|(path, _)| path.ends_with(".jsonl"));
         self.manifest.files = others;
+        self.manifest.optional = Some(optional).filter(|optional| !optional.is_empty());
         self.manifest.recent = Some(short).filter(|short| !short.is_empty());
         self
     }

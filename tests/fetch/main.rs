@@ -7,6 +7,7 @@
 mod support;
 
 mod forge;
+mod history;
 mod https;
 mod pins;
 mod refused;

@@ -15,6 +15,7 @@ mod ends;
 mod export;
 mod flow;
 mod given_up;
+mod history;
 mod long_lists;
 mod many;
 mod misconfigured;

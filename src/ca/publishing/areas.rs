@@ -6,19 +6,22 @@ use sha2::{Digest, Sha256};
 
 use super::Published;
 use super::crl::next_number;
+use super::history;
 use super::targets::{Place, Role};
 use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::disk::Shown;
 use crate::issuer::Devices;
 use crate::model::Time;
-use crate::publish::{Area, BothForms, Ended, Manifest, Publication};
+use crate::publish::{Area, BothForms, Ended, Listing, Manifest, Publication};
 use crate::store::LastPublication;
 
 /// Brings a publication to its places, one area after the other.
 pub(in crate::ca) struct Rounds<'a> {
     pub session: &'a Session<'a>,
-    pub publication: &'a Publication,
+    pub publication: Publication,
+    /// All places, also those that are not written.
+    pub places: &'a [Place],
     /// The key for manifests, if it is at hand.
     pub issuing: Option<&'a Devices>,
     /// The numbers that were published last, and then those that are.
@@ -44,13 +47,12 @@ impl Rounds<'_> {
     /// # Errors
     /// Where the manifest cannot be signed, or the ledger cannot be read.
     pub fn bring(&mut self, area: Area, places: &[&Place], done: &mut Published) -> Result<Key, CaError> {
-        let files = self.publication.files(area);
         let mut looked = Vec::new();
         let mut highest = *self.last(area);
         for place in places {
             let state = place
                 .to
-                .holds(files)
+                .holds(self.publication.files(area))
                 .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
             // One that cannot be read is told when it cannot be written.
             let (holds, manifest, statement) = state.unwrap_or_default();
@@ -81,9 +83,14 @@ impl Rounds<'_> {
             (Some(statement), _) => statement,
             (None, None) => return Ok(Key::Missing),
             (None, Some(issuing)) => {
+                if area == Area::Server {
+                    let history = history::grown(self.session, self.places, issuing)?;
+                    self.publication = self.publication.clone().with_history(history);
+                }
                 self.sign(area, next_number(Some(highest), self.session.now), issuing)?
             }
         };
+        let files = self.publication.files(area);
         let readers = behind.iter().filter(|place| !place.is_staging());
         let readers = readers.map(|place| place.to.path.as_path());
         // A disk that is full here keeps no revocation from servers that have room for it.
@@ -121,7 +128,11 @@ impl Rounds<'_> {
 
     fn sign(&mut self, area: Area, number: u64, issuing: &Devices) -> Result<BothForms, CaError> {
         *self.last(area) = number;
-        let (files, recent) = Manifest::list(self.publication.files(area));
+        let Listing {
+            files,
+            recent,
+            optional,
+        } = Manifest::list(self.publication.files(area));
         let manifest = Manifest {
             version: 1,
             area,
@@ -131,6 +142,7 @@ impl Rounds<'_> {
             ended: Some(self.ended()?),
             files,
             recent,
+            optional,
         };
         let text = manifest.text();
         let jws = issuing.sign_statement(Manifest::TYPE, &text)?.into_bytes();

@@ -6,6 +6,7 @@ pub mod doubt;
 pub mod lists;
 pub mod error;
 mod firsts;
+mod history;
 pub mod owed;
 pub mod pending;
 pub mod pin_sets;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::crl::{Current, current};
+use super::history;
 use super::lists::{Extent, Purpose, accepted};
 use super::own_places;
 use super::pin_sets::{Standing, StandingPins};
@@ -80,6 +81,7 @@ pub(in crate::ca) fn material<'a>(
     pins: Option<BothForms>,
     published_pins: Option<u64>,
     accepted: AcceptedLists,
+    places: &[Place],
 ) -> Material<'a> {
     Material {
         chain: session.desk.home.chain(),
@@ -90,6 +92,7 @@ pub(in crate::ca) fn material<'a>(
         pins,
         published_pins,
         accepted,
+        history: history::standing(places),
         now: session.now,
     }
 }
@@ -159,6 +162,7 @@ pub fn behind_within(
         pins,
         published_pins,
         accepted,
+        &places,
     );
     let publication = Publication::build(material, &[])?;
     // Where another CA publishes, this home has nothing to bring up to date.

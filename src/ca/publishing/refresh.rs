@@ -152,6 +152,7 @@ pub(super) fn refresh_once(
         parts.pins,
         seen.standing_pins.number(),
         accepted,
+        &places,
     );
     let publication = Publication::build(material, &seen.remembered.published)?;
     done.root_crl_unfit = publication.root_crl_unfit();
@@ -160,7 +161,8 @@ pub(super) fn refresh_once(
     done.owed = Owed::by(&session.desk.home);
     let mut rounds = Rounds {
         session,
-        publication: &publication,
+        publication,
+        places: &places,
         issuing: keys.issuing,
         numbers: numbers.clone(),
         previous,
@@ -173,7 +175,11 @@ pub(super) fn refresh_once(
             Key::Enough => {}
         }
     }
-    let written = rounds.numbers;
+    let Rounds {
+        publication,
+        numbers: written,
+        ..
+    } = rounds;
     around.record(session, &mut done, &written)?;
     remember(session, &publication, is_long, &hashes);
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);

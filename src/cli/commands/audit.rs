@@ -6,16 +6,15 @@ mod export;
 mod exported;
 mod ocsf;
 mod subject;
+mod verify;
 mod words;
 
-use std::fmt;
 use std::time::Duration;
 
 use clap::Subcommand;
-use serde::Serialize;
 
-use crate::model::{Event, Host, counted};
-use crate::store::{Cursor, Reached, StoreError};
+use crate::model::{Event, Host};
+use crate::store::Cursor;
 
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
@@ -53,12 +52,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Verify the ledger link by link
+    /// Verify the ledger link by link; with --checkpoint, hold it against what was published of it
     #[command(after_help = "\
 Examples:
   pki audit verify
-  pki audit verify --json")]
-    Verify,
+  pki audit verify --json
+  pki audit verify --checkpoint /mnt/api-server/pki/server/history.jsonl   has the ledger gone on from there?
+  pki audit verify --root root.crt --checkpoint history.jsonl              without the home: who has signed it?
+  pki audit verify --root root.crt --checkpoint old.jsonl --checkpoint new.jsonl   does new go on from old?")]
+    Verify(verify::Args),
     /// Print events as lines for a SIEM: what collects those of many systems
     ///
     /// Every event is one line, oldest first. Whoever takes them in remembers the last number, and asks with
@@ -77,7 +79,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.verb {
-        Some(Verb::Verify) => verify(context),
+        Some(Verb::Verify(args)) => verify::run(&args, context),
         Some(Verb::Export(args)) => export::run(&args, context),
         None => {
             let subject = match (args.whom, args.server) {
@@ -144,62 +146,4 @@ fn tell(event: &Event, context: &Context) -> Result<Reader, Failure> {
         line(event)
     };
     context.ui.out(format!("{text}\n"))
-}
-
-#[derive(Debug, Serialize)]
-struct Verified {
-    good: bool,
-    events: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-}
-
-impl fmt::Display for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.problem {
-            None => writeln!(f, "{}, every link holds", counted(self.events, "event")),
-            Some(problem) => writeln!(f, "{problem}"),
-        }
-    }
-}
-
-fn verify(context: &Context) -> Result<Exit, Failure> {
-    let home = context.open_despite_config()?;
-    let mut events = 0;
-    let outcome = home.read().map_err(Failure::from).and_then(|store| {
-        Ok(store.events(Cursor::START, &mut |_| {
-            events += 1;
-            Ok::<(), StoreError>(())
-        })?)
-    });
-    let problem = match outcome {
-        Ok(Reached { is_torn: false, .. }) => None,
-        Ok(Reached { is_torn: true, .. }) => Some(format!(
-            "{} good; what follows was never acknowledged (the next command that changes something moves it aside)",
-            match events {
-                1 => "1 event is".to_owned(),
-                more => format!("{more} events are"),
-            }
-        )),
-        Err(failure) if matches!(failure.code, "ledger-damaged" | "events-missing" | "mixed") => {
-            Some(failure.message)
-        }
-        Err(failure) => return Err(failure),
-    };
-    let exit = if problem.is_none() {
-        Exit::Done
-    } else {
-        Exit::Found
-    };
-    if problem.is_some() {
-        context
-            .ui
-            .hint("restore ledger.jsonl from a backup, unless this is a torn end");
-    }
-    context.ui.report(&Verified {
-        good: problem.is_none(),
-        events,
-        problem,
-    })?;
-    Ok(exit)
 }

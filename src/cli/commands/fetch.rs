@@ -67,8 +67,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     root_crl: Option<PathBuf>,
     /// A certificate that is revoked in what is in place may be let in again; or all that a publication lets
-    /// in, by its number
-    #[arg(long, value_name = "SERIAL|NUMBER", value_parser = confirmation)]
+    /// in, by its number; or the home's ledger is rightly another than what is in place was made from (HISTORY)
+    #[arg(long, value_name = "SERIAL|NUMBER|HISTORY", value_parser = confirmation)]
     confirm: Vec<Confirmation>,
     /// How long it may take in all
     #[arg(long, value_name = "DURATION", default_value = "60s")]
@@ -204,12 +204,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Parses a confirmation of what may be accepted again.
 fn confirmation(text: &str) -> Result<Confirmation, String> {
+    if text == "HISTORY" {
+        return Ok(Confirmation::History);
+    }
     if let Ok(number) = text.parse::<u64>() {
         return Ok(Confirmation::Publication(number));
     }
     let serial = text
         .parse()
-        .map_err(|why: InvalidSerial| format!("{why}, nor the number of a publication"))?;
+        .map_err(|why: InvalidSerial| format!("{why}, nor the number of a publication, nor HISTORY"))?;
     Ok(Confirmation::Certificate(serial))
 }
 

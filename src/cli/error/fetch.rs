@@ -144,6 +144,12 @@ impl Advice for Unfit {
                 "restore the newest ledger.jsonl and servers/ where the CA is; where they are lost, rotate there again what was rotated since: \
                  `pki server rotate {host}`; only if that key is meant to be believed again, repeat with --confirm {number}"
             ),
+            Self::SetBack { .. } | Self::OtherLedger | Self::NoHistory(_) => {
+                "find out where the CA is whether an older ledger.jsonl was put back there, or another home publishes: restore the newest one; where \
+                 it is lost, bring what this machine has in place to it, and run `pki publish --reconcile DIR`; only then, or where an earlier pki \
+                 has published, repeat with --confirm HISTORY"
+                    .into()
+            }
             Self::Statement(InvalidStatement::OtherRoot { root, .. }) => format!(
                 "nothing was changed here. Either --root names another PKI's root: its SHA-256 is {root}, and `pki show public/ca/root.crt` in \
                  the home of the PKI that is meant tells the right one (what a source says of itself is no proof). Or somebody else publishes \

@@ -66,6 +66,9 @@ pub fn fetches() -> Vec<Line> {
         E::Refused { why: Unfit::Readmitted { .. }, .. } = unfit(Unfit::Readmitted { serials: serials(), number: 1 }) => "publication", Refused;
         E::Refused { why: Unfit::Abandoned { .. }, .. } = unfit(Unfit::Abandoned { ca: None, serials: serials(), number: 1 }) => "publication", Refused;
         E::Refused { why: Unfit::PinBack { .. }, .. } = unfit(Unfit::PinBack { host: host(), pinned: pinned(), number: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::SetBack { .. }, .. } = unfit(Unfit::SetBack { seen: 2, events: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::OtherLedger, .. } = unfit(Unfit::OtherLedger) => "publication", Refused;
+        E::Refused { why: Unfit::NoHistory(_), .. } = unfit(Unfit::NoHistory(1)) => "publication", Refused;
         E::Refused { why: Unfit::Ended(_), .. } = unfit(Unfit::Ended(time())) => "publication", Refused;
         E::Refused { why: Unfit::NotYet(_), .. } = unfit(Unfit::NotYet(time())) => "publication", Refused;
         E::Refused { why: Unfit::Stray { .. }, .. } = unfit(Unfit::Stray { path: text(), area: Area::Public }) => "publication", Refused;
