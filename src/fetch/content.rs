@@ -12,14 +12,14 @@ use serde::Deserialize;
 use super::error::{FetchError, Unfit, local};
 use super::listing::{Part, has};
 use super::place::Version;
-use super::state::{Seen, SeenCrl, SeenEnd, State};
+use super::state::{Seen, SeenCrl, State};
 use super::terms::Ended;
-use super::{history, pins, terms};
+use super::{pins, terms};
 use crate::disk::DiskError;
 use crate::model::{Address, Authority, Serial, Time};
 use crate::publish::{
-    ALLOWED, Area, DEVICES, HISTORY, LONGEST_CRL, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
-    Statement, allowed, revoked_serial,
+    ALLOWED, Area, DEVICES, LONGEST_CRL, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED, Statement,
+    allowed, revoked_serial,
 };
 use crate::x509::{Certificate, pem};
 
@@ -28,7 +28,6 @@ use crate::x509::{Certificate, pem};
 pub(super) struct Content {
     pub crls: BTreeMap<String, SeenCrl>,
     pub pins: Option<Seen>,
-    pub history: Option<SeenEnd>,
 }
 
 /// A file that breaks a rule.
@@ -62,8 +61,6 @@ pub(super) struct Examination<'a> {
     pub statement: &'a Statement,
     pub root: &'a Certificate,
     pub seen: Option<&'a State>,
-    /// What the history of the ledger is held against.
-    pub before: history::Before<'a>,
     pub now: Time,
 }
 
@@ -71,7 +68,7 @@ pub(super) struct Examination<'a> {
 pub(super) fn examine(examination: &Examination<'_>) -> Result<Content, Fault> {
     match examination.manifest.area {
         Area::Public => examination.public(),
-        Area::Server => examination.server(),
+        Area::Server => examination.server().map(|()| Content::default()),
     }
 }
 
@@ -182,7 +179,7 @@ impl Examination<'_> {
         Ok(crl)
     }
 
-    fn server(&self) -> Result<Content, Fault> {
+    fn server(&self) -> Result<(), Fault> {
         self.lines(REVOKED, |line| revoked_serial(line).is_some())?;
         let devices = self.devices(DEVICES)?;
         let mut told = devices.iter();
@@ -195,16 +192,7 @@ impl Examination<'_> {
         if has(self.manifest, Part::Recent) {
             self.recent(&devices)?;
         }
-        let history = match has(self.manifest, Part::History) {
-            true => Some(self.octets(HISTORY)?),
-            false => None,
-        };
-        let seen = history::examine(history.as_deref(), &self.before, self.statement, self.root)
-            .map_err(|why| Fault::File(HISTORY, why))?;
-        Ok(Content {
-            history: seen,
-            ..Content::default()
-        })
+        Ok(())
     }
 
     /// The short lists beside these: the one for programs says which certificates have changed, and the other

@@ -12,10 +12,10 @@ use super::error::{Attempt, FetchError, Unfit};
 use super::history;
 use super::listing;
 use super::place::Version;
-use super::predecessors::{Before, Predecessors};
+use super::predecessors::{Before, Predecessors, read};
 use super::run::Run;
 use super::source::Source;
-use super::state::Seen;
+use super::state::{Seen, SeenEnd};
 use super::terms::{self, Ended, SLACK};
 use crate::disk::{self, Shown};
 use crate::model::{Contents, Kind};
@@ -38,6 +38,8 @@ pub(super) struct Received {
     pub changed: Vec<String>,
     pub content: Content,
     pub unproven: Unproven,
+    /// The last checkpoint of the ledger, where there is one.
+    pub history: Option<SeenEnd>,
 }
 
 impl Run<'_> {
@@ -160,19 +162,7 @@ impl Run<'_> {
                 why: format!("is not what {} says", Manifest::JWS),
             });
         }
-        // One that is not what it was when it came vouches for nothing.
-        let known = match old.file(HISTORY) {
-            Ok(Before::Octets(octets)) => Some(octets),
-            Ok(Before::Absent | Before::Damaged { .. }) => None,
-            Err(fault) => return Err(fault.named(|path| self.order.source.file(path)).into()),
-        };
-        let before = history::Before {
-            seen: self.state.as_ref().and_then(|state| state.history.as_ref()),
-            history: known,
-            is_confirmed: self.order.confirmed.contains(&Confirmation::History),
-        };
         let examination = Examination {
-            before,
             version,
             manifest,
             statement,
@@ -201,6 +191,7 @@ impl Run<'_> {
             };
             succession.examine().map_err(named)?
         };
+        let history = self.history(old, version, manifest, statement)?;
         // What has the first of them is whole and has held: `Version::is_whole` goes by this order.
         for (name, octets) in [(Manifest::JWS, &announced.jws), (Manifest::JSON, &json)] {
             let mut file = version.create(name, area, group)?;
@@ -212,7 +203,39 @@ impl Run<'_> {
             changed,
             content,
             unproven,
+            history,
         })
+    }
+
+    /// Holds the history of the ledger against what was seen of it: last of all, for what the lists say tells
+    /// more.
+    fn history(
+        &self,
+        old: &Predecessors,
+        version: &Version,
+        manifest: &Manifest,
+        statement: &Statement,
+    ) -> Result<Option<SeenEnd>, FetchError> {
+        if manifest.area == Area::Public {
+            return Ok(None);
+        }
+        let named = |fault: Fault| fault.named(|path| self.order.source.file(path));
+        // One that is not what it was when it came vouches for nothing.
+        let known = match old.file(HISTORY).map_err(named)? {
+            Before::Octets(octets) => Some(octets),
+            Before::Absent | Before::Damaged { .. } => None,
+        };
+        let before = history::Before {
+            seen: self.state.as_ref().and_then(|state| state.history.as_ref()),
+            history: known,
+            is_confirmed: self.order.confirmed.contains(&Confirmation::History),
+        };
+        let octets = match manifest.listed(HISTORY) {
+            Some(_) => read(version, HISTORY).map_err(named)?,
+            None => None,
+        };
+        history::examine(octets.as_deref(), &before, statement, &self.root)
+            .map_err(|why| self.refused(HISTORY, why))
     }
 
     /// Reads one file into a new version, as long as it can still be what the manifest says.

@@ -182,6 +182,7 @@ impl Run<'_> {
             changed,
             content,
             unproven,
+            history,
         } = received;
         let manifest = &announced.manifest;
         let mut stamps = BTreeMap::new();
@@ -222,7 +223,7 @@ impl Run<'_> {
             // Also where there is no command this time: whoever reads the files has not been told of them.
             exec_pending: !changed.is_empty() || old.is_some_and(|old| old.exec_pending),
             lost: unproven.lost.clone(),
-            history: content.history,
+            history,
         };
         if self.order.is_trial {
             self.place.discard(version)?;

@@ -27,7 +27,8 @@ pub struct Checkpoint {
     pub end: End,
     /// The time at which it was made.
     pub made: Time,
-    /// The end of a ledger that this one takes the place of, where an older one was put back and goes on.
+    /// The end of a ledger that this one takes the place of: an older one was put back, has taken in what was
+    /// published of the other, and goes on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cites: Option<End>,
 }
@@ -51,7 +52,8 @@ pub struct Line {
     pub jws: String,
 }
 
-/// A history: checkpoints whose numbers rise. Their signatures are not verified by that.
+/// A history: checkpoints whose numbers rise, but for one that cites the one before it. Their signatures are
+/// not verified by that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     lines: Vec<Line>,
@@ -63,8 +65,8 @@ pub enum InvalidHistory {
     /// The line is not a checkpoint of version 1.
     #[error("line {0} is no checkpoint that this program reads")]
     Line(usize),
-    /// The line has no more events than the one before.
-    #[error("line {0} has not more events than the line before")]
+    /// The line has no more events than the one before, and does not cite it.
+    #[error("line {0} has not more events than the line before, and does not cite it")]
     Order(usize),
     /// The line is of another ledger than the first one.
     #[error("line {0} is of another PKI's ledger than the first line")]
@@ -81,6 +83,11 @@ impl Checkpoint {
     /// Its text, which is signed.
     pub fn text(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("numbers, strings and times have a JSON form")
+    }
+
+    /// Whether it may stand behind that one.
+    fn follows(&self, before: &Self) -> bool {
+        self.end.events > before.end.events || self.cites == Some(before.end)
     }
 }
 
@@ -108,7 +115,7 @@ impl History {
                 if line.checkpoint.home != before.checkpoint.home {
                     return Err(InvalidHistory::Home(number));
                 }
-                if line.checkpoint.end.events <= before.checkpoint.end.events {
+                if !line.checkpoint.follows(&before.checkpoint) {
                     return Err(InvalidHistory::Order(number));
                 }
             }
@@ -137,8 +144,7 @@ impl History {
     /// The history with one more checkpoint, and without what is too old to stay. A ledger that has not
     /// grown since the last one gets none.
     pub fn and(mut self, line: Line) -> Self {
-        let is_new = |last: &Checkpoint| last.end.events < line.checkpoint.end.events;
-        if self.last().is_none_or(is_new) {
+        if self.last().is_none_or(|last| line.checkpoint.follows(last)) {
             self.lines.push(line);
         }
         self.thinned()
@@ -162,6 +168,18 @@ impl History {
         Self {
             lines: lines.map(|(_, line)| line).collect(),
         }
+    }
+
+    /// The lines behind the last one that the other history has, too.
+    pub fn since(&self, other: &Self) -> &[Line] {
+        let is_common = |line: &Line| {
+            other
+                .lines
+                .iter()
+                .any(|known| known.checkpoint.end == line.checkpoint.end)
+        };
+        let begin = self.lines.iter().rposition(is_common).map_or(0, |last| last + 1);
+        self.lines.get(begin..).unwrap_or_default()
     }
 
     /// Whether the ledger has gone on from this end: a checkpoint has it, or cites it. Where at least

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::accepted::{AcceptedLists, REVOKED};
-use super::destination::BothForms;
-use super::destination::SERVERS_CA;
+use super::destination::{BothForms, SERVERS_CA};
 use super::file::{Body, File};
 use super::history::{self, HISTORY};
 use super::manifest::Area;
@@ -391,13 +390,12 @@ mod tests {
     }
 
     fn revoked() -> Vec<Revocation> {
-        [1, 2]
-            .map(|octet| Revocation {
-                serial: Serial::from_random([octet; 16]),
-                at: now(),
-                reason: Reason::Lost,
-            })
-            .to_vec()
+        let revocation = |octet| Revocation {
+            serial: Serial::from_random([octet; 16]),
+            at: now(),
+            reason: Reason::Lost,
+        };
+        [1, 2].map(revocation).into()
     }
 
     impl Cas {

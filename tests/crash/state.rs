@@ -169,12 +169,9 @@ pub fn findings(home: &Home) -> Vec<Value> {
 fn demand_publication(area: &Path, step: &str) {
     let manifest = std::fs::read(area.join("manifest.json")).unwrap();
     let said: Value = serde_json::from_slice(&manifest).unwrap();
-    let mut listed: Vec<&str> = said["files"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut files = said["files"].as_object().unwrap().clone();
+    files.extend(said["optional"].as_object().cloned().unwrap_or_default());
+    let mut listed: Vec<&str> = files.keys().map(String::as_str).collect();
     listed.extend(["manifest.json", "manifest.jws"]);
     listed.sort_unstable();
     assert_eq!(
@@ -183,7 +180,7 @@ fn demand_publication(area: &Path, step: &str) {
         "{step}: the files of {}",
         area.display()
     );
-    for (name, file) in said["files"].as_object().unwrap() {
+    for (name, file) in &files {
         let octets = std::fs::read(area.join(name)).unwrap();
         assert_eq!(file["size"], octets.len(), "{step}: {name}");
         assert_eq!(
@@ -218,6 +215,7 @@ fn demand_parses(file: &Path, step: &str) {
         "json" => {
             drop(serde_json::from_slice::<Value>(&octets).unwrap_or_else(|error| panic!("{at}: {error}")))
         }
+        "jsonl" => assert!(octets.ends_with(b"\n"), "{at}"),
         "jws" => assert_eq!(octets.split(|octet| *octet == b'.').count(), 3, "{at}"),
         "map" => assert!(octets.is_empty() || octets.ends_with(b";\n"), "{at}"),
         other => panic!("{at}: what is .{other}?"),

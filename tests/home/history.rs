@@ -55,6 +55,14 @@ fn holds(home: &Home) {
     ]);
 }
 
+fn copy(from: &Path, to: &Path) {
+    let done = std::process::Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status();
+    assert!(done.unwrap().success());
+}
+
 fn octets_below(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let files = crate::support::files_below(directory).into_iter();
     files
@@ -153,18 +161,22 @@ fn a_home_that_has_no_history_begins_one_with_its_next_change() {
 #[test]
 fn a_ledger_that_was_set_back_is_found_by_whoever_has_a_checkpoint_of_it() {
     let home = Home::staffed();
-    let old = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+    copy(&home.home(), &home.path("backup"));
     home.run(&["revoke", "alice/phone", "--yes"]);
-    fetch(&home, &[]).ok();
+    let root = home.public("ca/root.crt").display().to_string();
+    std::fs::copy(&root, home.path("root.crt")).unwrap();
+    let root = home.path("root.crt").display().to_string();
     let kept = home.path("kept.jsonl");
     std::fs::copy(history(&home), &kept).unwrap();
-    let (kept, root) = (
-        kept.display().to_string(),
-        home.public("ca/root.crt").display().to_string(),
-    );
+    let kept = kept.display().to_string();
     let verify = |arguments: &[&str]| {
         let arguments = [&["audit", "verify", "--json"], arguments].concat();
         finish(&mut home.pki(&arguments), b"")
+    };
+    // Where no home is named.
+    let apart = |arguments: &[&str]| {
+        let arguments = [&["audit", "verify", "--json", "--root"], arguments].concat();
+        finish(home.pki(&arguments).env_remove("PKI_HOME"), b"")
     };
     let good = verify(&["--checkpoint", &kept]).ok().json();
     assert_eq!(
@@ -173,49 +185,108 @@ fn a_ledger_that_was_set_back_is_found_by_whoever_has_a_checkpoint_of_it() {
         "{good}"
     );
     // The old one is put back, and goes on.
-    std::fs::write(home.home().join("ledger.jsonl"), old).unwrap();
-    std::fs::remove_dir_all(home.home().join("index")).unwrap();
-    let short = verify(&["--checkpoint", &kept]).exits(3).json();
-    assert!(
-        short["problem"].as_str().unwrap().contains("events are missing"),
-        "{short}"
-    );
+    std::fs::remove_dir_all(home.home()).unwrap();
+    copy(&home.path("backup"), &home.home());
+    let problem = |said: Finished| said.exits(3).json()["problem"].as_str().unwrap().to_owned();
+    let short = problem(verify(&["--checkpoint", &kept]));
+    assert!(short.contains("events are missing"), "{short}");
     for device in ["bob/tablet", "bob/laptop", "bob/watch"] {
         home.issue(device, &[]);
     }
-    let changed = verify(&["--checkpoint", &kept]).exits(3).json();
-    assert!(
-        changed["problem"]
-            .as_str()
-            .unwrap()
-            .contains("is not what it was by"),
-        "{changed}"
-    );
-    let refused = fetch(&home, &[]).exits(1);
-    assert!(refused.stderr.contains("was set back"), "{refused}");
-    assert!(refused.stderr.contains("--confirm HISTORY"), "{refused}");
-    fetch(&home, &["--confirm", "HISTORY"]).ok();
-    fetch(&home, &[]).ok();
+    let changed = problem(verify(&["--checkpoint", &kept]));
+    assert!(changed.contains("is not what it was by"), "{changed}");
     holds(&home);
     // Whoever has the publications alone finds it, too.
     let now = history(&home).display().to_string();
-    let two =
-        |older: &str, newer: &str| verify(&["--root", &root, "--checkpoint", older, "--checkpoint", newer]);
-    let gap = two(&kept, &now).exits(3).json();
-    assert!(
-        gap["problem"].as_str().unwrap().contains("does not go on"),
-        "{gap}"
-    );
-    two(&kept, &kept).ok();
-    two(&now, &now).ok();
+    let gap = problem(apart(&[&root, "--checkpoint", &kept, "--checkpoint", &now]));
+    assert!(gap.contains("does not go on"), "{gap}");
+    for file in [&kept, &now] {
+        apart(&[&root, "--checkpoint", file, "--checkpoint", file]).ok();
+    }
     // One line is a history, too.
     let text = std::fs::read_to_string(&now).unwrap();
-    std::fs::write(home.path("one.jws"), text.lines().last().unwrap()).unwrap();
     let one = home.path("one.jws").display().to_string();
-    verify(&["--root", &root, "--checkpoint", &one]).ok();
-    let other = Home::new();
-    let foreign = other.public("ca/root.crt").display().to_string();
-    verify(&["--root", &foreign, "--checkpoint", &one]).exits(3);
-    verify(&["--root", &one, "--checkpoint", &one]).exits(1);
-    verify(&["--root", &root]).exits(2);
+    std::fs::write(&one, text.lines().last().unwrap()).unwrap();
+    let said = apart(&[&root, "--checkpoint", &one]).ok().json();
+    assert_eq!(
+        (&said["checkpoints"], &said["ledger"]),
+        (&1.into(), &false.into()),
+        "{said}"
+    );
+    let foreign = home.public("ca/issuing.crt").display().to_string();
+    apart(&[&foreign, "--checkpoint", &one]).exits(3);
+    apart(&[&one, "--checkpoint", &one]).exits(1);
+    apart(&[&root]).exits(2);
+    let three = ["--checkpoint", &*one].repeat(3);
+    apart(&[&[&*root], &*three].concat()).exits(2);
+}
+
+/// A home from an older backup goes on: servers refuse what was lost without a word.
+#[test]
+fn a_server_that_has_seen_more_takes_an_older_ledger_only_where_that_is_confirmed() {
+    let home = Home::staffed();
+    copy(&home.home(), &home.path("backup"));
+    // That a secret was handed out is on no list.
+    home.run(&["server", "add", "api.acme.example"]);
+    home.issue("alice/tablet", &[]);
+    fetch(&home, &[]).ok();
+    std::fs::remove_dir_all(home.home()).unwrap();
+    copy(&home.path("backup"), &home.home());
+    for device in ["alice/watch", "bob/laptop", "bob/watch"] {
+        home.issue(device, &[]);
+    }
+    let refused = fetch(&home, &[]).exits(1);
+    assert!(refused.stderr.contains("was set back"), "{refused}");
+    assert!(refused.stderr.contains("--confirm HISTORY"), "{refused}");
+    let confirmed = fetch(&home, &["--confirm", "HISTORY"]);
+    assert!(matches!(confirmed.code, Some(0 | 3)), "{confirmed}");
+    home.issue("bob/tablet", &[]);
+    let next = fetch(&home, &[]);
+    assert!(matches!(next.code, Some(0 | 3)), "{next}");
+}
+
+/// A home from an older backup takes in what a server has, and cites it: that server and every other goes on.
+#[test]
+fn a_home_that_has_taken_in_what_was_lost_cites_it() {
+    let home = Home::staffed();
+    copy(&home.home(), &home.path("backup"));
+    let out = |name: &str| home.path(name).display().to_string();
+    let fetch = |name: &str| {
+        let from = home.home().join("server").display().to_string();
+        let root = home.public("ca/root.crt").display().to_string();
+        let said = finish(
+            &mut home.pki(&["fetch", &from, "--root", &root, "--out", &out(name)]),
+            b"",
+        );
+        // Near its end is not asked here.
+        assert!(matches!(said.code, Some(0 | 3)), "{name}: {said}");
+    };
+    home.issue("alice/tablet", &[]);
+    fetch("early");
+    home.issue("bob/tablet", &[]);
+    fetch("late");
+    std::fs::remove_dir_all(home.home()).unwrap();
+    copy(&home.path("backup"), &home.home());
+    // What is published before it is taken in has been seen by somebody, too.
+    home.issue("alice/watch", &[]);
+    fetch("new");
+    home.run(&["publish", "--reconcile", &out("late")]);
+    let cited = || {
+        let told = told(&history(&home));
+        told.iter().filter(|one| one["cites"].is_object()).count()
+    };
+    for _ in 0..2 {
+        for name in ["early", "late", "new"] {
+            fetch(name);
+        }
+        assert_eq!(cited(), 1);
+        home.run(&[
+            "audit",
+            "verify",
+            "--checkpoint",
+            &history(&home).display().to_string(),
+        ]);
+        // It goes on from there as ever.
+        home.run(&["revoke", "alice/phone", "--yes"]);
+    }
 }

@@ -772,7 +772,16 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
             let (from, to) = (format!("web/{half}"), format!("fetched/{half}"));
             let arguments = ["fetch", &from, "--root", "root.crt", "--out", &to];
             // What has only a CRL to go by knows nothing of who was accepted, and the server says so.
-            let told = if half == "server" && !knows_late { 3 } else { 0 };
+            let (told, confirmed) = match half == "server" && !knows_late {
+                true => (3, &["--confirm", "HISTORY"][..]),
+                false => (0, &[][..]),
+            };
+            if told == 3 {
+                // Nor did it take in a history that it could go on from.
+                let refused = finish(&mut again.pki_at("+1h", &arguments), b"").exits(1);
+                assert!(refused.stderr.contains("was set back"), "{refused}");
+            }
+            let arguments = [&arguments[..], confirmed].concat();
             finish(&mut again.pki_at("+1h", &arguments), b"").exits(told);
         }
     }

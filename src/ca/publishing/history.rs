@@ -5,6 +5,9 @@
 //! manifest which the ledger has recorded is this ledger's, and is taken as it is. Where it is not there, or
 //! the manifest is another, the history is made anew from the ledger: what stands, as far as the ledger has
 //! it, and a checkpoint for each publication that is recorded.
+//!
+//! Where a place has a history of what this ledger has lost, that one stays, and the checkpoint that comes to
+//! it cites its last one: whoever has seen either goes on from there.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +42,21 @@ pub(super) fn grown(session: &Session<'_>, places: &[Place], issuing: &Devices) 
     };
     let (events, head) = session.store.end();
     let end = End { events, head };
-    Ok(history.and(signing.checkpoint(end, session.now)?).text())
+    let Some(lost) = signing.lost(places, &history, recorded) else {
+        return Ok(history.and(signing.checkpoint(end, session.now, None)?).text());
+    };
+    // Servers have seen what stands in either: the first of this ledger's that the other lacks cites it.
+    let cites = lost.last().map(|last| last.end);
+    let known = history.since(&lost).iter();
+    let mut ends: Vec<(End, Time)> = known
+        .map(|line| (line.checkpoint.end, line.checkpoint.made))
+        .collect();
+    ends.push((end, session.now));
+    let mut whole = lost;
+    for (i, (end, made)) in ends.into_iter().enumerate() {
+        whole = whole.and(signing.checkpoint(end, made, cites.filter(|_| i == 0))?);
+    }
+    Ok(whole.text())
 }
 
 /// The home's own servers' half.
@@ -60,13 +77,31 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    fn checkpoint(&self, end: End, made: Time) -> Result<Line, CaError> {
+    /// The history in a place that knows of a later ledger than this one, or of another: this home was restored
+    /// from an older backup. What the lists say that stand beside it was taken in by now.
+    fn lost(&self, places: &[Place], own: &History, recorded: Option<[u8; 32]>) -> Option<History> {
+        let signer = self.issuing.chain().ca().public_key();
+        let home = self.session.store.home().ok()?;
+        let others = places.iter().filter(|place| place.to.area == Area::Server);
+        let others =
+            others.filter(|place| !matches!(place.to.manifest_sha256(), Ok(sha256) if sha256 == recorded));
+        // A place that cannot be read is told when it cannot be written.
+        let histories = others.filter_map(|place| History::read(&place.to.history().ok()??).ok());
+        let lost = histories.filter(|history| {
+            let last = history.last().filter(|last| last.home == home);
+            last.is_some_and(|last| !own.continues(last.end))
+                && history.lines().iter().all(|line| line.is_signed_by(signer))
+        });
+        lost.max_by_key(|history| history.last().map(|last| last.end.events))
+    }
+
+    fn checkpoint(&self, end: End, made: Time, cites: Option<End>) -> Result<Line, CaError> {
         let checkpoint = Checkpoint {
             version: 1,
             home: self.session.store.home()?,
             end,
             made,
-            cites: None,
+            cites,
         };
         Ok(Line {
             jws: self
@@ -107,7 +142,7 @@ impl Signing<'_> {
         let newest = ends.len().saturating_sub(History::KEPT);
         for (end, made) in ends.into_iter().skip(newest) {
             if lines.iter().all(|line: &Line| line.checkpoint.end != end) {
-                lines.push(self.checkpoint(end, made)?);
+                lines.push(self.checkpoint(end, made, None)?);
             }
         }
         Ok(History::of(lines).thinned())

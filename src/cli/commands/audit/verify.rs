@@ -231,7 +231,10 @@ fn gap((older, before): (&Path, &History), (newer, after): (&Path, &History)) ->
 fn difference(home: &Home, histories: &[(&Path, History)]) -> Result<Option<String>, Failure> {
     let mut ends: BTreeMap<u64, Vec<(&Path, &Checkpoint)>> = BTreeMap::new();
     for (path, history) in histories {
-        for line in history.lines() {
+        // What was cited is of a ledger that this one has taken the place of.
+        let lines = history.lines();
+        let settled = lines.iter().rposition(|line| line.checkpoint.cites.is_some());
+        for line in lines.iter().skip(settled.unwrap_or(0)) {
             let Checkpoint {
                 end: End { events, .. },
                 ..
