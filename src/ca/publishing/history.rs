@@ -77,8 +77,8 @@ struct Signing<'a> {
 }
 
 impl Signing<'_> {
-    /// The history in a place that knows of a later ledger than this one, or of another: this home was restored
-    /// from an older backup. What the lists say that stand beside it was taken in by now.
+    /// The history in a place that knows of a later ledger than this one, or of another: this home was
+    /// restored from an older backup. What the lists say that stand beside it was taken in by now.
     fn lost(&self, places: &[Place], own: &History, recorded: Option<[u8; 32]>) -> Option<History> {
         let signer = self.issuing.chain().ca().public_key();
         let home = self.session.store.home().ok()?;
