@@ -9,11 +9,6 @@ use crate::disk::Identity;
 use crate::model::{Authority, Revocation, Serial, Time};
 
 impl Store {
-    /// The number of the last event, and its hash, which stands for the whole ledger.
-    pub fn end(&self) -> (u64, [u8; 32]) {
-        (self.position.seq, self.position.sha)
-    }
-
     /// The hash of the first event: whose ledger this is.
     ///
     /// # Errors

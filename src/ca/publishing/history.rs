@@ -17,6 +17,7 @@ use crate::ca::session::Session;
 use crate::issuer::Devices;
 use crate::model::{Fact, Time};
 use crate::publish::{Area, Checkpoint, End, HISTORY, History, Line};
+use crate::store::Extent;
 
 /// The history that stands in the home's own servers' half, octet by octet, where its manifest has one.
 pub(super) fn standing(places: &[Place]) -> Option<Vec<u8>> {
@@ -40,7 +41,7 @@ pub(super) fn grown(session: &Session<'_>, places: &[Place], issuing: &Devices) 
         None if manifest.is_some() && manifest == recorded && lists_none(own) => History::default(),
         standing => signing.anew(standing.unwrap_or_default())?,
     };
-    let (events, head) = session.store.end();
+    let Extent { events, head, .. } = session.store.extent();
     let end = End { events, head };
     let Some(lost) = signing.lost(places, &history, recorded) else {
         return Ok(history.and(signing.checkpoint(end, session.now, None)?).text());

@@ -78,8 +78,7 @@ pub(in crate::ca) fn material<'a>(
     root_crl: Arc<Vec<u8>>,
     devices: Current,
     servers: Option<ServersPart<'a>>,
-    pins: Option<BothForms>,
-    published_pins: Option<u64>,
+    (pins, published_pins): (Option<BothForms>, Option<u64>),
     accepted: AcceptedLists,
     places: &[Place],
 ) -> Material<'a> {
@@ -159,8 +158,7 @@ pub fn behind_within(
         seen.root_crl,
         devices,
         servers,
-        pins,
-        published_pins,
+        (pins, published_pins),
         accepted,
         &places,
     );

@@ -149,8 +149,7 @@ pub(super) fn refresh_once(
         seen.root_crl,
         parts.devices,
         parts.servers,
-        parts.pins,
-        seen.standing_pins.number(),
+        (parts.pins, seen.standing_pins.number()),
         accepted,
         &places,
     );

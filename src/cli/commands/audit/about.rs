@@ -128,6 +128,9 @@ impl About {
             },
             Fact::InviteSuspended { id } => done(Suspend, Medium, known("invite", id)),
             Fact::InviteCancelled { id } => done(Delete, Informational, known("invite", id)),
+            Fact::Restored { .. } => done(Create, Medium, alone("home")),
+            Fact::Reconciled { .. } => done(Update, Medium, alone("home")),
+            Fact::PassphraseChanged { authority } => done(Update, Low, named("passphrase", authority)),
             Fact::ClockConfirmed { .. } => done(Update, Medium, alone("clock")),
         }
     }

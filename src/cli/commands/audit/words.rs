@@ -180,7 +180,9 @@ pub fn in_words(fact: &Fact) -> String {
         Fact::PassphraseChanged {
             authority: Authority::Root,
         } => "passphrase   of the root changed".into(),
-        Fact::PassphraseChanged { .. } => "passphrase   of the issuing CA and the servers' keys changed".into(),
+        Fact::PassphraseChanged { .. } => {
+            "passphrase   of the issuing CA and the servers' keys changed".into()
+        }
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
     }
 }
