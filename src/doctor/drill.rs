@@ -1,4 +1,5 @@
-//! Checks when somebody showed last that the passphrases are known: one that only a file knows is lost with it.
+//! Checks when somebody showed last that the passphrases are known: one that only a file knows is lost with
+//! it.
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};

@@ -71,8 +71,8 @@ impl Home {
             Err(_) if !path.exists() => return Err(HomeError::Missing(shown())),
             Ok(_) | Err(_) => {}
         }
-        // Where the disk does not let it be finished, the next command tries again: nobody waits for it who locks
-        // a phone out.
+        // Where the disk does not let it be finished, the next command tries again: nobody waits for it who
+        // locks a phone out.
         let _ = finish_rekeying(path);
         for file in [LEDGER, "issuing/issuing.crt", "root/root.crt"] {
             if !path.join(file).is_file() {

@@ -1,9 +1,9 @@
-//! Finishes a change of the everyday passphrase, of which all keys of the home are part: they lie in a directory
-//! of their own, encrypted anew, and its name is the moment from which on the new passphrase holds.
+//! Finishes a change of the everyday passphrase, of which all keys of the home are part: they lie in a
+//! directory of their own, encrypted anew, and its name is the moment from which on the new passphrase holds.
 //!
-//! Whoever opens the home moves them to their places first, if somebody was killed on the way. Each move is one
-//! step that whoever comes second finds done, so that no lock is needed: whatever is in that directory is meant to
-//! be moved.
+//! Whoever opens the home moves them to their places first, if somebody was killed on the way. Each move is
+//! one step that whoever comes second finds done, so that no lock is needed: whatever is in that directory is
+//! meant to be moved.
 
 use std::io::ErrorKind;
 use std::path::Path;

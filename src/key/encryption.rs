@@ -52,11 +52,12 @@ pub(super) fn open(pem: &str, passphrase: &Passphrase) -> Result<SecretDocument,
     opened.map_err(|_| KeyError::WrongPassphrase)
 }
 
-/// What is in an encrypted PKCS#8 PEM file, encrypted with another passphrase. It is opened once more: what does
-/// not open is no key.
+/// What is in an encrypted PKCS#8 PEM file, encrypted with another passphrase. It is opened once more: what
+/// does not open is no key.
 ///
 /// # Errors
-/// As [`open`] of the old one; and should the library refuse to encrypt it, or not open what it has encrypted.
+/// Where it does not open with the old one; should the library refuse to encrypt it; or where what it has
+/// encrypted does not open as it was.
 pub fn reencrypt(
     pem: &str,
     old: &Passphrase,

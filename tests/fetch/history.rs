@@ -1,4 +1,5 @@
-//! The history of the ledger in a servers' half: who has signed it, and whether it goes on from what was seen.
+//! The history of the ledger in a servers' half: who has signed it, and whether it goes on from what was
+//! seen.
 
 use pki::model::Time;
 use pki::publish::{Checkpoint, End, Manifest};

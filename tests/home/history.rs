@@ -112,7 +112,8 @@ fn a_history_grows_with_the_ledger_and_stays_where_nothing_changes() {
 
 #[test]
 fn a_history_that_is_lost_or_changed_is_made_anew_and_says_what_servers_have_seen() {
-    let ways: [(&str, fn(&Home)); 4] = [
+    type Way = (&'static str, fn(&Home));
+    let ways: [Way; 4] = [
         ("gone", |home| std::fs::remove_file(history(home)).unwrap()),
         ("changed", |home| {
             std::fs::write(history(home), "no history\n").unwrap()

@@ -1,5 +1,5 @@
-//! Remembers when somebody showed last that a passphrase is known, in a note beside the ledger. What is typed from
-//! a file every day is forgotten by everybody who could type it.
+//! Remembers when somebody showed last that a passphrase is known, in a note beside the ledger. What is typed
+//! from a file every day is forgotten by everybody who could type it.
 
 use serde::{Deserialize, Serialize};
 

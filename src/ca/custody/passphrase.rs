@@ -1,9 +1,9 @@
 //! Gives the keys of a home another passphrase: the root's, or all that the everyday passphrase opens.
 //!
-//! All keys of the everyday passphrase change together. They are encrypted anew beside their places, opened once
-//! more, and synced; then their directory gets the name by which they count (`home/rekeyed.rs`). Killed before
-//! that, the old passphrase opens all of them; after it, the new one does. What takes long, some tenths of a second
-//! for each file, comes before the lock, and holds where nothing has changed since.
+//! All keys of the everyday passphrase change together. They are encrypted anew beside their places, opened
+//! once more, and synced; then their directory gets the name by which they count (`home/rekeyed.rs`). Killed
+//! before that, the old passphrase opens all of them; after it, the new one does. What takes long, some
+//! tenths of a second for each file, comes before the lock, and holds where nothing has changed since.
 
 use std::path::{Path, PathBuf};
 

@@ -34,8 +34,8 @@ pub struct Args {
     /// of servers
     #[arg(long)]
     unlock: bool,
-    /// Ask for the passphrases of the issuing key and the root's at the terminal: are they still known? What a
-    /// file or a command knows does not count; the day is remembered
+    /// Ask for the passphrases of the issuing key and the root's at the terminal: are they still known? What
+    /// a file or a command knows does not count; the day is remembered
     #[arg(long, conflicts_with = "unlock")]
     drill: bool,
     #[command(flatten)]

@@ -67,7 +67,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     root_crl: Option<PathBuf>,
     /// A certificate that is revoked in what is in place may be let in again; or all that a publication lets
-    /// in, by its number; or the home's ledger is rightly another than what is in place was made from (HISTORY)
+    /// in, by its number; or the home's ledger is rightly another than what is in place was made from
+    /// (HISTORY)
     #[arg(long, value_name = "SERIAL|NUMBER|HISTORY", value_parser = confirmation)]
     confirm: Vec<Confirmation>,
     /// How long it may take in all

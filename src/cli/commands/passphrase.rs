@@ -12,11 +12,12 @@ use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::{IssuingSecret, NewSecret, RootSecret};
 
-/// Change the everyday passphrase: of the issuing CA, the servers' CA, servers' keys and all that goes with them
+/// Change the everyday passphrase: of the issuing CA, the servers' CA, servers' keys and all that goes with
+/// them
 ///
-/// Everything is encrypted anew and opened once more before any of it counts, and then all of it counts at once:
-/// interrupted anywhere, one of the two passphrases opens all keys. What was copied before, a backup too, opens
-/// with the old one as long as it exists.
+/// Everything is encrypted anew and opened once more before any of it counts, and then all of it counts at
+/// once: interrupted anywhere, one of the two passphrases opens all keys. What was copied before, a backup
+/// too, opens with the old one as long as it exists.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -18,8 +18,8 @@ use crate::x509::Certificate;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Hold the ledger against these checkpoints: history.jsonl of a servers' half, or one of its lines. Given
-    /// twice, the second must go on from the first
+    /// Hold the ledger against these checkpoints: history.jsonl of a servers' half, or one of its lines.
+    /// Given twice, the second must go on from the first
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     /// The root's certificate: verify the checkpoints by it, and look into no home but one that is named
