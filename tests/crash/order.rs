@@ -125,9 +125,9 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
         "ios",
     ];
     let (names, appends) = followed(&home, &issue);
-    // What was tried out, the bundle, its profile, two codes, the passphrase; two lists and a manifest twice.
-    // Issued, delivered, published.
-    assert_eq!((names, appends), (10, 3));
+    // What was tried out, the bundle, its profile, two codes, the passphrase; two lists, the history and a
+    // manifest twice. Issued, delivered, published.
+    assert_eq!((names, appends), (11, 3));
     home.write_private("people.csv", "employee,device\nbob,phone\ncarol,phone\n");
     let list = [
         "issue",
@@ -141,7 +141,7 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
     let (names, appends) = followed(&home, &list);
     // With what was tried out, and what is noted of the list until its bundles are delivered, and that no
     // more.
-    assert_eq!((names, appends), (9, 3));
+    assert_eq!((names, appends), (10, 3));
     let again = copy_of(&home);
     for arguments in [&["revoke", "alice", "--yes"][..], &["root", "crl"]] {
         let (names, appends) = followed(&again, arguments);
