@@ -39,9 +39,10 @@ const walk = (below) => fs.readdirSync(path.join(directory, below), { withFileTy
   entry.isDirectory() ? walk(name) : present.push(name);
 });
 walk("");
-const listed = [...Object.keys(manifest.files), "manifest.json", "manifest.jws"];
+const files = { ...manifest.files, ...manifest.optional };
+const listed = [...Object.keys(files), "manifest.json", "manifest.jws"];
 assert.deepStrictEqual(present.sort(), listed.sort());
-for (const [name, { sha256, size }] of Object.entries(manifest.files)) {
+for (const [name, { sha256, size }] of Object.entries(files)) {
   assert.strictEqual(crypto.createHash("sha256").update(read(name)).digest("hex"), sha256, name);
   assert.strictEqual(read(name).length, size, name);
 }

@@ -185,7 +185,7 @@ fn where_nothing_has_changed_nothing_is_written() {
     configure(&home, between.port, "");
     home.run(&["publish"]);
     let puts = between.asked("PUT");
-    assert_eq!(puts.len(), 10 + 3 + 2 * 2, "{puts:?}");
+    assert_eq!(puts.len(), 10 + 4 + 2 * 2, "{puts:?}");
     // The servers' half first, what shrinks what is accepted before all, and each manifest last.
     let place = |key: &str| {
         puts.iter()
@@ -200,7 +200,7 @@ fn where_nothing_has_changed_nothing_is_written() {
     assert!(between.asked("PUT").is_empty());
     // Of a new CRL what has changed.
     home.run(&["revoke", "alice", "--yes"]);
-    assert_eq!(between.asked("PUT").len(), 3 + 3 + 2 * 2);
+    assert_eq!(between.asked("PUT").len(), 3 + 4 + 2 * 2);
 }
 
 #[test]
